@@ -1,0 +1,39 @@
+"""The errors Kinetwin raises on purpose: each says what was wrong, what was found, what is allowed."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class KinetwinError(Exception):
+    """A fault of the input, shown to the user as one line, without a traceback."""
+
+
+class ConfigError(KinetwinError):
+    """A configuration value which cannot be used."""
+
+
+class RecordingError(KinetwinError):
+    """A recording which is missing, unreadable or unfit for what was asked of it."""
+
+
+class StageError(KinetwinError):
+    """A USD stage or URDF which is missing, unreadable or not what a robot needs."""
+
+
+class CalibrationError(KinetwinError):
+    """An identification which its data cannot support."""
+
+
+def unknown(kind: str, name: str, allowed: Iterable[str], *, where: str) -> str:
+    """Return the message for a name that is not among the allowed ones, with the nearest guess.
+
+    Args:
+        kind: What the name stands for ("joint", "task").
+        name: What was found.
+        allowed: The names that would have been right.
+        where: Where they are defined ("the stage").
+    """
+    names = list(allowed)
+    near = get_close_matches(name, names, n=1)
+    guess = f" Did you mean '{near[0]}'?" if near else ""
+    return f"{kind} '{name}' is not in {where}; it has: {', '.join(names) or 'none'}.{guess}"

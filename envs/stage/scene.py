@@ -1,0 +1,250 @@
+"""What a USD stage says about the physical world: plain frozen values in SI, Z-up, float64.
+
+The reader makes a `Scene`; the world, the identification and the renderers take it from there and
+never see USD. Every pose is a 4×4 homogeneous transform `X_AB`, the pose of B seen from A.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from envs.errors import StageError, unknown
+from envs.frames import Pose
+
+JointKind = Literal["revolute", "prismatic", "fixed"]
+ShapeKind = Literal["mesh", "box", "sphere", "cylinder", "capsule"]
+LightKind = Literal["distant", "sphere", "rect", "dome"]
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A triangle mesh; `normals` and `uvs` are one per vertex where they are known.
+
+    Attributes:
+        vertices: Positions, m.
+        triangles: Vertex indices, counter-clockwise seen from outside.
+        normals: Unit normals.
+        uvs: Texture coordinates, (0, 0) at the lower left of the image.
+    """
+
+    vertices: Float[np.ndarray, "v 3"]
+    triangles: Int[np.ndarray, "f 3"]
+    normals: Float[np.ndarray, "v 3"] | None = None
+    uvs: Float[np.ndarray, "v 2"] | None = None
+
+
+@dataclass(frozen=True)
+class Material:
+    """A UsdPreviewSurface: colours are linear RGB in 0..1, `texture` is the base-colour image."""
+
+    name: str
+    base_color: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    roughness: float = 0.5
+    metallic: float = 0.0
+    texture: Path | None = None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One piece of geometry, fixed to a body.
+
+    Attributes:
+        prim: Path of the prim it was read from.
+        kind: What `size` means: box (full edge lengths x, y, z), sphere (radius,), cylinder and
+            capsule (radius, length between the end circles, along z), mesh (empty). All in m.
+        X_BS: Pose of the shape in its body. Scale is already applied to `size` or to the mesh.
+        mesh: The triangles of a mesh.
+        material: How it looks; None for a collider.
+    """
+
+    prim: str
+    kind: ShapeKind
+    X_BS: Pose
+    size: tuple[float, ...] = ()
+    mesh: Mesh | None = None
+    material: Material | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a mesh without triangles and a primitive without a positive size."""
+        if (self.kind == "mesh") != (self.mesh is not None):
+            raise StageError(
+                f"{self.prim}: a {self.kind} needs {'' if self.mesh is None else 'no '}mesh"
+            )
+        if any(not np.isfinite(s) or s <= 0 for s in self.size):
+            raise StageError(
+                f"{self.prim}: the size of a {self.kind} must be positive, not {self.size}"
+            )
+
+
+@dataclass(frozen=True)
+class Inertial:
+    """Mass properties of one body.
+
+    Attributes:
+        mass_kg: Mass; 0 for a massless frame.
+        com_m: Centre of mass in the body frame, m.
+        inertia_kgm2: Rotational inertia about the centre of mass, in body axes, kg·m².
+    """
+
+    mass_kg: float
+    com_m: Float[np.ndarray, "3"]
+    inertia_kgm2: Float[np.ndarray, "3 3"]
+
+
+MASSLESS = Inertial(0.0, np.zeros(3), np.zeros((3, 3)))
+
+
+@dataclass(frozen=True)
+class Body:
+    """A rigid body: a link of an articulation, a free object, or something that never moves.
+
+    Attributes:
+        name: Name of its prim, unique in the scene.
+        prim: Path of its prim.
+        X_WB: Where the stage puts it (for a link: at the authored rest pose).
+        label: Its semantic class ("robot", "cube"); inherited from the prims above it.
+    """
+
+    name: str
+    prim: str
+    X_WB: Pose
+    inertial: Inertial
+    visuals: tuple[Shape, ...] = ()
+    colliders: tuple[Shape, ...] = ()
+    label: str = "object"
+
+
+@dataclass(frozen=True)
+class Friction:
+    """The joint friction law `τ = (coulomb + stribeck·exp(−(q̇/v_s)²))·sign(q̇) + viscous·q̇`.
+
+    N·m and N·m·s/rad for a revolute joint, N and N·s/m for a prismatic one.
+    """
+
+    coulomb: float = 0.0
+    viscous: float = 0.0
+    stribeck: float = 0.0
+    stribeck_velocity: float = 0.1
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A position drive `τ = stiffness·(q_command − q) − damping·q̇`, limited to ±max_force.
+
+    N·m/rad, N·m·s/rad and N·m for a revolute joint; N/m, N·s/m and N for a prismatic one.
+    """
+
+    stiffness: float
+    damping: float
+    max_force: float = np.inf
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A joint between two bodies; its frame J lies at `X_PJ` in the parent, `X_CJ` in the child.
+
+    At position q the child's joint frame is J rotated by q about `axis` (revolute) or moved by q
+    along it (prismatic).
+
+    Attributes:
+        parent: Name of the parent body; "" for the world.
+        axis: Unit axis in the joint frame.
+        lower: Lower position limit, rad or m; −inf where there is none.
+        velocity_limit: rad/s or m/s.
+        effort_limit: N·m or N.
+        armature: Rotor inertia felt at the joint, kg·m² (kg for a prismatic joint).
+        delay_s: From a command to its effect.
+        torque_offset: Added to the modelled torque by the sensor or by a preload, N·m or N.
+        mimic: (joint name, multiplier, offset) where it follows another joint.
+        sources: Field name → the schema or default that spoke ("newton", "physx", "default" …).
+    """
+
+    name: str
+    prim: str
+    kind: JointKind
+    parent: str
+    child: str
+    X_PJ: Pose
+    X_CJ: Pose
+    axis: Float[np.ndarray, "3"]
+    lower: float = -np.inf
+    upper: float = np.inf
+    velocity_limit: float = np.inf
+    effort_limit: float = np.inf
+    armature: float = 0.0
+    friction: Friction = Friction()
+    drive: Drive | None = None
+    delay_s: float = 0.0
+    torque_offset: float = 0.0
+    mimic: tuple[str, float, float] | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Articulation:
+    """Bodies joined into a tree, parents before children; `bodies[0]` is the base.
+
+    `joints[i]` leads to `bodies[i + 1]`. A fixed base stands at `bodies[0].X_WB`.
+    """
+
+    name: str
+    prim: str
+    bodies: tuple[Body, ...]
+    joints: tuple[Joint, ...]
+    fixed_base: bool
+
+    def joint(self, name: str) -> Joint:
+        """Return the joint of that name, or raise StageError with the names there are."""
+        for joint in self.joints:
+            if joint.name == name:
+                return joint
+        movable = [j.name for j in self.joints if j.kind != "fixed"]
+        raise StageError(unknown("joint", name, movable, where="the stage"))
+
+
+@dataclass(frozen=True)
+class Light:
+    """A light; its frame points along −z. Colour is linear RGB, intensity in USD's units."""
+
+    prim: str
+    kind: LightKind
+    X_WL: Pose
+    intensity: float
+    color: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class StageCamera:
+    """A UsdGeomCamera without a resolution: `X_WC` is optical (x right, y down, z forward)."""
+
+    name: str
+    prim: str
+    X_WC: Pose
+    fov_x_rad: float
+    near_m: float
+    far_m: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All a stage holds. `files` are the layers and assets it was composed from."""
+
+    articulations: tuple[Articulation, ...]
+    objects: tuple[Body, ...]
+    static: tuple[Body, ...]
+    lights: tuple[Light, ...]
+    cameras: tuple[StageCamera, ...]
+    gravity_mps2: Float[np.ndarray, "3"]
+    files: tuple[Path, ...] = ()
+
+    @property
+    def robot(self) -> Articulation:
+        """The only articulation of the scene; StageError where there is none or more than one."""
+        if len(self.articulations) != 1:
+            names = ", ".join(a.prim for a in self.articulations) or "none"
+            raise StageError(f"the stage needs exactly one articulation; it has: {names}")
+        return self.articulations[0]

@@ -1,0 +1,54 @@
+"""What a robot logged, before it is put on one clock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from envs.errors import RecordingError
+
+Signal = Literal["position", "velocity", "effort", "command_position", "command_velocity"]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Signals that share one clock and one list of joints: a topic, or a set of columns.
+
+    Attributes:
+        name: Topic or file it came from.
+        t_ns: Time stamps as recorded (they may repeat, run backwards or jump), ns.
+        joints: Joint names, in column order.
+        signals: Values as recorded, converted to SI; NaN where nothing was logged.
+    """
+
+    name: str
+    t_ns: Int[np.ndarray, "sample"]
+    joints: tuple[str, ...]
+    signals: Mapping[Signal, Float[np.ndarray, "sample joint"]]
+
+    def __post_init__(self) -> None:
+        """Refuse arrays which do not belong together."""
+        for signal, values in self.signals.items():
+            expected = (len(self.t_ns), len(self.joints))
+            if values.shape != expected:
+                raise RecordingError(
+                    f"{self.name}: {signal} has shape {values.shape}; "
+                    f"{expected[0]} time stamps and {expected[1]} joints need {expected}"
+                )
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording as it lies on disk: its streams, and what identifies its files.
+
+    Attributes:
+        sha256: File name → hash of its bytes.
+    """
+
+    name: str
+    streams: tuple[Stream, ...]
+    sha256: Mapping[str, str]
+    files: tuple[Path, ...] = ()
