@@ -1,0 +1,1 @@
+"""Robots, scenes and sample recordings, found by name."""

@@ -1,0 +1,1 @@
+"""From residuals to a calibration layer."""

@@ -1,0 +1,1 @@
+"""What was recorded, what exists and how it moves."""

@@ -1,4 +1,4 @@
-"""The errors Kinetwin raises on purpose: each says what was wrong, what was found, what is allowed."""
+"""The errors Kinetwin raises on purpose: what was wrong, what was found, what is allowed."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -27,7 +27,7 @@ def inverse(X_AB: Float[np.ndarray, "*n 4 4"]) -> Float[np.ndarray, "*n 4 4"]:
 
 
 def from_quaternion(wxyz: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "*n 3 3"]:
-    """Return rotation matrices of quaternions in (w, x, y, z) order; they need not be normalised."""
+    """Return rotation matrices of quaternions (w, x, y, z), which need not be normalised."""
     R: Float[np.ndarray, "*n 3 3"] = Rotation.from_quat(wxyz, scalar_first=True).as_matrix()
     return R
 

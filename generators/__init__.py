@@ -1,0 +1,1 @@
+"""From a calibrated stage to labelled images."""

@@ -1,0 +1,1 @@
+"""From USD and URDF to a plain typed scene, and back into USD layers."""

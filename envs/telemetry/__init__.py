@@ -1,0 +1,1 @@
+"""From a robot's log to a trajectory on one clock."""

@@ -1,0 +1,1 @@
+"""The PyBullet world, its actuators, and replay."""

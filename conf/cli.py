@@ -1,0 +1,81 @@
+"""What a user sees when a run cannot go on: one line, an exit code, and nothing half-written."""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from conf.schema import Config
+from envs.errors import KinetwinError, unknown
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+def guard(run: Callable[[], None]) -> int:
+    """Call `run` and return the exit code: 0, 2 for a fault of the input, 130 when interrupted.
+
+    A fault of our own keeps its traceback. Hydra's own error printing is switched off, because it
+    shows tracebacks for errors which are the user's to mend.
+    """
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        run()
+    except (KinetwinError, OSError) as error:
+        return _say(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        return _say(explain(error))
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def explain(error: Exception) -> str:
+    """Return Hydra's complaint as one line which names the key and what is allowed."""
+    text = " ".join(part.strip() for part in _chain(error) if part.strip())
+    missing = re.search(r"Could not override '([^']+)'", text)
+    if missing:
+        return _unknown_key(missing.group(1))
+    text = re.sub(r"full_key: (\S*)", lambda m: f"(key: {m.group(1)})" if m.group(1) else "", text)
+    text = re.sub(r"object_type=\w+|reference_type=\S+|Config search path:.*", "", text)
+    text = re.sub(r"\s+", " ", text).strip()
+    return text
+
+
+def _chain(error: BaseException) -> list[str]:
+    """Return the lines of an error and of its causes, each once."""
+    lines: list[str] = []
+    current: BaseException | None = error
+    while current is not None:
+        lines += [line for line in str(current).splitlines() if line not in lines]
+        current = current.__cause__
+    return lines
+
+
+def _unknown_key(key: str) -> str:
+    """Return the message for an override of a key that does not exist, with its siblings."""
+    node = OmegaConf.structured(Config)
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        if not OmegaConf.is_dict(node) or part not in node:
+            where = ".".join(parts[:depth]) or "the configuration"
+            return unknown("key", key, [str(k) for k in node], where=where)
+        node = node._get_node(part)
+    return f"the key '{key}' cannot be overridden"
+
+
+def _say(line: str) -> int:
+    print(f"error: {line}", file=sys.stderr)
+    return USER_ERROR
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    """Turn SIGTERM into Ctrl-C, so that `finally` runs and workers end."""
+    raise KeyboardInterrupt
