@@ -1,0 +1,128 @@
+"""The figures of the report, as PNG bytes: measured, nominal and calibrated, joint by joint."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {"measured": "#1f2933", "nominal": "#e07a1f", "calibrated": "#1673b1"}
+_DPI = 110
+
+
+def signals(
+    t_s: Float[np.ndarray, "time"],
+    series: Mapping[str, Float[np.ndarray, "time joint"]],
+    joints: Sequence[str],
+    *,
+    unit: str,
+    train_end_s: float | None = None,
+    use: Bool[np.ndarray, "time"] | None = None,
+) -> bytes:
+    """Draw each joint's signals over time, one axis a joint.
+
+    Args:
+        series: Name ("measured", "nominal", "calibrated") → values.
+        unit: Written on the vertical axes.
+        train_end_s: The held-out part begins here and is shaded.
+        use: Samples outside are left blank, as no claim is made about them.
+    """
+    figure, axes = _column(len(joints), width_in=10.0, height_in=1.25)
+    step = max(1, len(t_s) // 4000)
+    for column, (axis, joint) in enumerate(zip(axes, joints, strict=True)):
+        for name, values in series.items():
+            shown = values[:, column].astype(float)
+            if use is not None:
+                shown = np.where(use, shown, np.nan)
+            front = name != "measured"
+            axis.plot(
+                t_s[::step],
+                shown[::step],
+                color=COLOURS.get(name, "#888888"),
+                linewidth=1.0 if front else 1.6,
+                alpha=1.0 if front else 0.55,
+                label=name,
+            )
+        if train_end_s is not None:
+            axis.axvspan(train_end_s, t_s[-1], color="#1673b1", alpha=0.07, linewidth=0)
+        axis.set_ylabel(f"{_short(joint)}\n{unit}", fontsize=8)
+        axis.margins(x=0)
+    if train_end_s is not None:
+        axes[0].annotate(
+            "held out",
+            (train_end_s, 1.02),
+            xycoords=("data", "axes fraction"),
+            fontsize=8,
+            color="#1673b1",
+        )
+    axes[-1].set_xlabel("time, s", fontsize=8)
+    axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, frameon=False)
+    return _png(figure)
+
+
+def bars(
+    groups: Mapping[str, Sequence[float]], joints: Sequence[str], *, unit: str, title: str
+) -> bytes:
+    """Draw one group of bars a joint, one bar a series, with the figures on top."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.0, 2.6), dpi=_DPI, layout="constrained")
+    axis = figure.add_subplot()
+    width = 0.8 / len(groups)
+    for k, (name, values) in enumerate(groups.items()):
+        x = np.arange(len(joints)) + (k - (len(groups) - 1) / 2) * width
+        drawn = axis.bar(x, values, width, label=name, color=COLOURS.get(name, "#888888"))
+        axis.bar_label(drawn, fmt="%.3g", fontsize=7, padding=1)
+    axis.set_xticks(np.arange(len(joints)), [_short(j) for j in joints], fontsize=8)
+    axis.set_ylabel(unit, fontsize=8)
+    axis.set_title(title, fontsize=9, loc="left")
+    axis.legend(fontsize=8, frameon=False)
+    _plain(axis)
+    return _png(figure)
+
+
+def sampling(t_ns: Mapping[str, np.ndarray]) -> bytes:
+    """Draw the time between samples over time, one axis a stream: jitter, repeats and gaps."""
+    figure, axes = _column(len(t_ns), width_in=10.0, height_in=1.4)
+    for axis, (name, stamps) in zip(axes, t_ns.items(), strict=True):
+        step_ms = np.diff(stamps) / 1e6
+        axis.plot((stamps[1:] - stamps[0]) / 1e9, step_ms, ".", markersize=2, color="#1673b1")
+        axis.set_yscale("symlog", linthresh=1.0)
+        axis.set_ylabel("step, ms", fontsize=8)
+        axis.set_title(name, fontsize=8, loc="left")
+        axis.margins(x=0)
+    axes[-1].set_xlabel("time, s", fontsize=8)
+    return _png(figure)
+
+
+def _column(count: int, *, width_in: float, height_in: float) -> "tuple[Figure, list[Axes]]":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_in, 0.5 + height_in * count), dpi=_DPI, layout="constrained")
+    axes = list(figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0])
+    for axis in axes:
+        _plain(axis)
+    return figure, axes
+
+
+def _plain(axis: "Axes") -> None:
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", color="#dddddd", linewidth=0.5)
+    axis.tick_params(labelsize=7)
+    axis.set_axisbelow(True)
+
+
+def _short(joint: str) -> str:
+    """Return what tells a joint from its siblings: "panda_joint3" → "joint3"."""
+    return joint.rsplit("_", 1)[-1]
+
+
+def _png(figure: "Figure") -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

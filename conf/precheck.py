@@ -1,0 +1,80 @@
+"""Hydra's first call-back: refuse what cannot run before any output exists."""
+
+import itertools
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from conf import cli, schema
+from envs.errors import ConfigError, KinetwinError
+
+
+class Precheck(Callback):
+    """Checks every value of a run or of a whole sweep, then claims its directory.
+
+    Hydra turns a call-back's exceptions into warnings, so a fault leaves by SystemExit.
+    """
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check one configuration and claim `hydra.run.dir`."""
+        try:
+            schema.typed(config)
+            claim(Path(config.hydra.run.dir))
+        except (KinetwinError, OmegaConfBaseException, OSError) as error:
+            _leave(error)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check each configuration of a sweep."""
+        try:
+            for overrides in sweep(list(config.hydra.overrides.task)):
+                loader = GlobalHydra.instance().config_loader()
+                schema.typed(
+                    loader.load_configuration(
+                        config.hydra.job.config_name, overrides, run_mode=RunMode.RUN
+                    )
+                )
+            claim(Path(config.hydra.sweep.dir))
+        except (KinetwinError, OmegaConfBaseException, OSError) as error:
+            _leave(error)
+
+
+def sweep(overrides: list[str]) -> list[list[str]]:
+    """Return the overrides of each run of a sweep: the product of all that name several values."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    choices = [
+        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
+        if o.is_sweep_override()
+        else [o.input_line or ""]
+        for o in parsed
+    ]
+    return [list(choice) for choice in itertools.product(*choices)]
+
+
+def claim(directory: Path) -> None:
+    """Make a run's directory its own, or raise ConfigError where it holds something already."""
+    if directory.exists() and not directory.is_dir():
+        raise ConfigError(f"the run directory {directory} is a file")
+    if directory.is_dir() and any(directory.iterdir()):
+        raise ConfigError(
+            f"the run directory {directory} is not empty; a run never writes over another: "
+            "choose a new hydra.run.dir or remove it"
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        # mkdir is atomic: of two runs started at once with one directory, one gets here.
+        (directory / ".hydra").mkdir()
+    except FileExistsError:
+        raise ConfigError(f"another run has just taken the directory {directory}") from None
+
+
+def _leave(error: Exception) -> None:
+    text = str(error) if isinstance(error, (KinetwinError, OSError)) else cli.explain(error)
+    print(f"error: {text}", file=sys.stderr)
+    raise SystemExit(cli.USER_ERROR)
