@@ -1,0 +1,1 @@
+"""Sample recordings, and how they were made."""
