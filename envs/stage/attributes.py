@@ -1,0 +1,139 @@
+"""Reading and writing USD attributes without losing double precision, and which attribute is what.
+
+UsdPhysics stores masses, joint frames and gains as float32. Where a value does not fit, it is
+rounded into the schema's attribute, so that every USD tool reads it, and the float64 value goes
+beside it as `twin:exact:<attribute>`. The companion speaks only while it rounds to the value in the
+schema's attribute: if a stronger layer changes that one, the companion is out of date and ignored.
+A companion of zero mass says that a body is massless, where USD's plain zero means "not given".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from envs.stage.units import Quantity
+
+EXACT = "twin:exact:"
+CUSTOM_DATA = "twin"
+"""Key of customData and customLayerData under which provenance is kept."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One attribute that may hold a joint's value.
+
+    Attributes:
+        schema: Who speaks, for `Joint.sources`.
+        attribute: Its name; `{dof}` stands for "angular" or "linear".
+        quantity: Its unit.
+    """
+
+    schema: str
+    attribute: str
+    quantity: Quantity
+
+
+# The first candidate that is authored speaks; calibrated values are written to the first one.
+# physxJoint:jointFriction is missing on purpose: it is a unitless coefficient, not a torque.
+JOINT_FIELDS: Mapping[str, Sequence[Candidate]] = {
+    "lower": (Candidate("physics", "physics:lowerLimit", "position"),),
+    "upper": (Candidate("physics", "physics:upperLimit", "position"),),
+    "velocity_limit": (
+        Candidate("newton", "newton:velocityLimit", "velocity"),
+        Candidate("physx", "physxJoint:maxJointVelocity", "velocity"),
+    ),
+    "armature": (
+        Candidate("newton", "newton:armature", "armature"),
+        Candidate("physx", "physxJoint:armature", "armature"),
+        Candidate("mjc", "mjc:armature", "armature"),
+    ),
+    "friction.coulomb": (
+        Candidate("newton", "newton:friction", "effort"),
+        Candidate("mjc", "mjc:frictionloss", "effort"),
+    ),
+    "friction.viscous": (
+        Candidate("newton", "newton:damping", "damping"),
+        Candidate("mjc", "mjc:damping", "damping_per_rad"),
+    ),
+    "friction.stribeck": (Candidate("twin", "twin:stribeckFriction", "si"),),
+    "friction.stribeck_velocity": (Candidate("twin", "twin:stribeckVelocity", "si"),),
+    "drive.stiffness": (Candidate("physics", "drive:{dof}:physics:stiffness", "stiffness"),),
+    "drive.damping": (Candidate("physics", "drive:{dof}:physics:damping", "damping"),),
+    "effort_limit": (Candidate("physics", "drive:{dof}:physics:maxForce", "effort"),),
+    "delay_s": (Candidate("twin", "twin:commandDelay", "si"),),
+    "torque_offset": (Candidate("twin", "twin:torqueOffset", "si"),),
+}
+
+
+def authored(prim: Any, name: str) -> Any:
+    """Return the value of an attribute, or None where nothing authored it."""
+    attribute = prim.GetAttribute(name)
+    return attribute.Get() if attribute and attribute.HasAuthoredValue() else None
+
+
+def to_array(value: Any) -> Float[np.ndarray, "..."]:
+    """Return a Gf vector, matrix, quaternion (as wxyz) or number as float64."""
+    if hasattr(value, "imaginary"):
+        return np.array([value.real, *value.imaginary], float)
+    return np.array(value, float)
+
+
+def read_exact(prim: Any, name: str) -> Float[np.ndarray, "..."] | None:
+    """Return an attribute's value in double precision, or None where nothing authored it."""
+    value = authored(prim, name)
+    if value is None:
+        return None
+    rounded = to_array(value)
+    companion = authored(prim, EXACT + name)
+    if companion is None:
+        return rounded
+    exact = to_array(companion)
+    same = exact.shape == rounded.shape and np.array_equal(
+        exact.astype(np.float32), rounded.astype(np.float32)
+    )
+    return exact if same else rounded
+
+
+def is_exact(prim: Any, name: str) -> bool:
+    """Whether an attribute has a companion which is still in force."""
+    value, companion = authored(prim, name), authored(prim, EXACT + name)
+    if value is None or companion is None:
+        return False
+    return np.array_equal(
+        to_array(value).astype(np.float32), to_array(companion).astype(np.float32)
+    )
+
+
+def write_exact(prim: Any, name: str, value: Any, *, keep_zero: bool = False) -> Any:
+    """Author a number, a 3-vector or a quaternion (wxyz) as float32, and exactly beside it.
+
+    Args:
+        prim: The `Usd.Prim` that gets it, in the stage's edit target.
+        name: Attribute name; its type follows from the shape of the value.
+        value: A number, or 3 or 4 of them.
+        keep_zero: Author the companion even where float32 holds the value.
+
+    Returns:
+        The schema's `Usd.Attribute`.
+    """
+    from pxr import Gf, Sdf
+
+    exact = np.asarray(value, float)
+    types = Sdf.ValueTypeNames
+    existing = prim.GetAttribute(name)
+    if exact.ndim == 0:
+        single, double, narrow, wide = types.Float, types.Double, float(exact), float(exact)
+    elif exact.shape == (3,):
+        single, double = types.Float3, types.Double3
+        narrow, wide = Gf.Vec3f(*map(float, exact)), Gf.Vec3d(*map(float, exact))
+    else:
+        single, double = types.Quatf, types.Quatd
+        narrow, wide = Gf.Quatf(*map(float, exact)), Gf.Quatd(*map(float, exact))
+    attribute = existing if existing else prim.CreateAttribute(name, single, custom=False)
+    attribute.Set(narrow)
+    if keep_zero or not np.array_equal(exact.astype(np.float32).astype(float), exact):
+        prim.CreateAttribute(EXACT + name, double, custom=True).Set(wide)
+    return attribute

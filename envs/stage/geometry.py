@@ -1,0 +1,220 @@
+"""Gprims to shapes: primitives stay primitives, meshes become triangles, scale is applied."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from envs.errors import StageError
+from envs.frames import pose
+from envs.stage.attributes import authored
+from envs.stage.scene import Material, Mesh, Shape, ShapeKind
+from envs.stage.surfaces import Surfaces
+
+# Columns that turn a shape along z into one along the given axis.
+_FROM_Z = {
+    "Z": np.eye(3),
+    "X": np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]),
+    "Y": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]),
+}
+_ROUND = 1e-5  # scales that differ by less than float32 transforms can tell are equal
+
+
+def collider_shape(prim: Any, A_BS: Float[np.ndarray, "4 4"]) -> Shape:
+    """Return a gprim as a collider; `A_BS` maps its local space to its body, scale included."""
+    return _shape(prim, A_BS, None, Surfaces())
+
+
+def visual_shapes(
+    prim: Any, A_BS: Float[np.ndarray, "4 4"], surfaces: Surfaces
+) -> tuple[Shape, ...]:
+    """Return a gprim as it is seen: one shape, or one for each GeomSubset with its material."""
+    if prim.GetTypeName() == "Mesh":
+        subsets = surfaces.subsets(prim)
+        if subsets:
+            return _mesh_parts(prim, A_BS, surfaces, subsets)
+    return (_shape(prim, A_BS, surfaces.material(prim), surfaces),)
+
+
+def _shape(
+    prim: Any, A: Float[np.ndarray, "4 4"], material: Material | None, surfaces: Surfaces
+) -> Shape:
+    kind, path = str(prim.GetTypeName()), str(prim.GetPath())
+    if kind == "Mesh":
+        mesh, _ = _triangles(prim)
+        return _baked(path, mesh, A, material)
+    if kind == "Plane":
+        return _baked(path, _plane(prim), A, material)
+    axis = _FROM_Z[str(prim.GetAttribute("axis").Get())] if kind not in ("Cube", "Sphere") else None
+    B = A[:3, :3] if axis is None else A[:3, :3] @ axis
+    norms = np.linalg.norm(B, axis=0)
+    if norms.min() <= 0:
+        raise StageError(f"{path}: the scale of a {kind} must not be zero")
+    R = B / norms
+    if np.abs(R.T @ R - np.eye(3)).max() > _ROUND:
+        raise StageError(f"{path}: a sheared {kind} is not supported; make it a mesh")
+    if np.linalg.det(R) < 0:  # all primitives are symmetric in x
+        R = R * [-1.0, 1.0, 1.0]
+    X_BS = pose(R, A[:3, 3])
+
+    def number(name: str) -> float:
+        return float(prim.GetAttribute(name).Get())
+
+    def round_radius(scales: Float[np.ndarray, "n"]) -> float:
+        if np.ptp(scales) > _ROUND * scales.max():
+            raise StageError(f"{path}: a {kind} with scale {norms} is not round; make it a mesh")
+        return number("radius") * float(scales[0])
+
+    if kind == "Cube":
+        return Shape(
+            path, "box", X_BS, tuple(float(number("size") * s) for s in norms), None, material
+        )
+    if kind == "Sphere":
+        return Shape(path, "sphere", X_BS, (round_radius(norms),), None, material)
+    if kind == "Cone":
+        return _baked(path, _cone(number("radius"), number("height")), _with(A, B), material)
+    scales = norms if kind == "Capsule" else norms[:2]
+    size = (round_radius(scales), number("height") * float(norms[2]))
+    shape_kind: ShapeKind = "capsule" if kind == "Capsule" else "cylinder"
+    return Shape(path, shape_kind, X_BS, size, None, material)
+
+
+def _with(A: Float[np.ndarray, "4 4"], B: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "4 4"]:
+    result = A.copy()
+    result[:3, :3] = B
+    return result
+
+
+def _baked(path: str, mesh: Mesh, A: Float[np.ndarray, "4 4"], material: Material | None) -> Shape:
+    """Return a mesh shape; what is no rigid motion in A goes into the vertices."""
+    linear = A[:3, :3]
+    if np.abs(linear.T @ linear - np.eye(3)).max() < _ROUND and np.linalg.det(linear) > 0:
+        # Orthonormal up to rounding: project, so that X_BS is a rotation.
+        U, _, Vt = np.linalg.svd(linear)
+        exact = np.abs(linear.T @ linear - np.eye(3)).max() < 1e-14
+        R = linear if exact else U @ Vt
+        return Shape(path, "mesh", pose(R, A[:3, 3]), (), mesh, material)
+    det = np.linalg.det(linear)
+    if det == 0:
+        raise StageError(f"{path}: the scale of a mesh must not be zero")
+    normals = None
+    if mesh.normals is not None:
+        normals = mesh.normals @ np.linalg.inv(linear)
+        normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
+    triangles = mesh.triangles if det > 0 else mesh.triangles[:, ::-1]
+    baked = Mesh(mesh.vertices @ linear.T, triangles, normals, mesh.uvs)
+    return Shape(path, "mesh", pose(np.eye(3), A[:3, 3]), (), baked, material)
+
+
+def _triangles(prim: Any) -> tuple[Mesh, Int[np.ndarray, "f"]]:
+    """Return a UsdGeomMesh as triangles, and the polygon each of them came from."""
+    path = prim.GetPath()
+    points, counts, corners = (
+        np.array(authored(prim, name) if authored(prim, name) is not None else ())
+        for name in ("points", "faceVertexCounts", "faceVertexIndices")
+    )
+    if len(points) == 0 or len(counts) == 0:
+        raise StageError(f"{path}: the mesh has no faces")
+    corners, counts = corners.astype(int), counts.astype(int)
+    if counts.sum() != len(corners) or corners.min() < 0 or corners.max() >= len(points):
+        raise StageError(f"{path}: the mesh's face indices do not match its {len(points)} points")
+    if not np.isfinite(points).all():
+        raise StageError(f"{path}: the mesh has points that are not finite")
+    points = points.astype(float)
+
+    # A fan for each polygon: corner 0 with corners k and k + 1.
+    fans = np.maximum(counts - 2, 0)
+    polygon = np.repeat(np.arange(len(counts)), fans)
+    start = np.repeat(np.cumsum(counts) - counts, fans)
+    k = np.arange(len(polygon)) - np.repeat(np.cumsum(fans) - fans, fans)
+    corner = np.stack([start, start + k + 1, start + k + 2], axis=1)
+
+    normals, normals_per_corner = _varying(prim, "normals", len(points), len(corners))
+    uvs, uvs_per_corner = _varying(prim, "primvars:st", len(points), len(corners))
+    if normals_per_corner or uvs_per_corner:
+        normals = normals if normals is None or normals_per_corner else normals[corners]
+        uvs = uvs if uvs is None or uvs_per_corner else uvs[corners]
+        points, triangles = points[corners], corner
+    else:
+        triangles = corners[corner]
+    if prim.GetAttribute("orientation").Get() == "leftHanded":
+        triangles = triangles[:, ::-1]
+    if normals is not None:
+        normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
+    return Mesh(points, triangles, normals, uvs), polygon
+
+
+def _varying(
+    prim: Any, name: str, points: int, corners: int
+) -> tuple[Float[np.ndarray, "n d"] | None, bool]:
+    """Return values per point (False) or per face corner (True), or None where there are none."""
+    values = authored(prim, name)
+    if values is None and name == "normals":
+        name, values = "primvars:normals", authored(prim, "primvars:normals")
+    if values is None:
+        return None, False
+    values = np.array(values, float)
+    indices = authored(prim, f"{name}:indices")
+    if indices is not None:
+        values = values[np.array(indices)]
+    if len(values) == points and len(values) != corners:
+        return values, False
+    interpolation = prim.GetAttribute(name).GetMetadata("interpolation")
+    if len(values) == corners and (interpolation == "faceVarying" or len(values) != points):
+        return values, True
+    if len(values) == points:
+        return values, False
+    return None, False  # constant or per face: no use to a renderer that smooths by vertex
+
+
+def _mesh_parts(
+    prim: Any,
+    A: Float[np.ndarray, "4 4"],
+    surfaces: Surfaces,
+    subsets: list[tuple[str, Int[np.ndarray, "n"], Material | None]],
+) -> tuple[Shape, ...]:
+    mesh, polygon = _triangles(prim)
+    rest = np.ones(polygon.max() + 1, bool)
+    parts = []
+    for path, faces, material in subsets:
+        if len(faces) and (faces.min() < 0 or faces.max() >= len(rest)):
+            raise StageError(f"{path}: names faces that {prim.GetPath()} does not have")
+        rest[faces] = False
+        parts.append((path, faces, material or surfaces.material(prim)))
+    if rest.any():
+        parts.append((str(prim.GetPath()), np.flatnonzero(rest), surfaces.material(prim)))
+    shapes = []
+    for path, faces, material in parts:
+        chosen = np.zeros(len(rest), bool)
+        chosen[faces] = True
+        triangles = mesh.triangles[chosen[polygon]]
+        if len(triangles) == 0:
+            continue
+        used, index = np.unique(triangles, return_inverse=True)
+        part = Mesh(
+            mesh.vertices[used],
+            index.reshape(-1, 3),
+            None if mesh.normals is None else mesh.normals[used],
+            None if mesh.uvs is None else mesh.uvs[used],
+        )
+        shapes.append(_baked(path, part, A, material))
+    return tuple(shapes)
+
+
+def _cone(radius: float, height: float, sides: int = 64) -> Mesh:
+    angle = np.arange(sides) * 2 * np.pi / sides
+    ring = np.stack(
+        [radius * np.cos(angle), radius * np.sin(angle), np.full(sides, -height / 2)], axis=1
+    )
+    vertices = np.vstack([ring, [[0, 0, height / 2], [0, 0, -height / 2]]])
+    i, j = np.arange(sides), (np.arange(sides) + 1) % sides
+    side = np.stack([i, j, np.full(sides, sides)], axis=1)
+    base = np.stack([j, i, np.full(sides, sides + 1)], axis=1)
+    return Mesh(vertices, np.vstack([side, base]))
+
+
+def _plane(prim: Any) -> Mesh:
+    x, y = (float(prim.GetAttribute(name).Get()) / 2 for name in ("width", "length"))
+    corners = np.array([[-x, -y, 0], [x, -y, 0], [x, y, 0], [-x, y, 0]])
+    turn = _FROM_Z[str(prim.GetAttribute("axis").Get())]
+    return Mesh(corners @ turn.T, np.array([[0, 1, 2], [0, 2, 3]]))

@@ -1,0 +1,157 @@
+"""Mass properties of a body: authored ones, else from the volume and density of its colliders."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from envs.errors import StageError
+from envs.frames import from_quaternion
+from envs.stage.attributes import authored, is_exact, read_exact
+from envs.stage.scene import MASSLESS, Inertial, Shape
+from envs.stage.tree import inertial_parameters, to_inertial
+from envs.stage.units import Units
+
+_DEFAULT_DENSITY = 1000.0  # kg/m³, UsdPhysics' own
+
+
+def read_inertial(
+    prim: Any,
+    scale: Float[np.ndarray, "3"],
+    units: Units,
+    colliders: Sequence[tuple[Any, Shape]],
+) -> Inertial:
+    """Return the mass, centre of mass and inertia of a body.
+
+    A mass that is 0 or not authored means that the colliders tell it, unless its exact companion
+    says 0 (see `attributes`). An inertia of `newton:inertia` (Ixx, Iyy, Izz, Ixy, Ixz, Iyz) comes
+    before principal moments and axes; without either, the colliders tell it for the body's mass.
+
+    Args:
+        prim: The body's prim.
+        scale: Scale of its local space.
+        colliders: Prims and shapes that it carries.
+
+    Raises:
+        StageError: A value is negative or not finite, or there is a mass but nothing tells inertia.
+    """
+    path = prim.GetPath()
+    mass = _mass(prim, units)
+    center = _vector(prim, "physics:centerOfMass")
+    com = None if center is None else center * scale * units.length_m
+    tensor = _tensor(prim, units)
+    massless = mass == 0 and is_exact(prim, "physics:mass")
+    if mass > 0 or massless:
+        if tensor is not None:
+            return Inertial(mass, np.zeros(3) if com is None else com, tensor)
+        if massless:
+            return MASSLESS
+    if not colliders:
+        if mass > 0:
+            raise StageError(f"{path}: has a mass but neither an inertia nor colliders to tell it")
+        return MASSLESS
+
+    density = _number(prim, "physics:density") * units.mass_kg / units.length_m**3
+    pi = np.sum([_volume_parameters(p, s, density, units) for p, s in colliders], axis=0)
+    if mass > 0 and pi[0] > 0:
+        pi = pi * (mass / pi[0])
+    from_colliders = to_inertial(pi)
+    return Inertial(
+        from_colliders.mass_kg,
+        from_colliders.com_m if com is None else com,
+        from_colliders.inertia_kgm2 if tensor is None else tensor,
+    )
+
+
+def _mass(prim: Any, units: Units) -> float:
+    value = _number(prim, "physics:mass")
+    if not np.isfinite(value) or value < 0:
+        raise StageError(f"{prim.GetPath()}: physics:mass must be 0 or more, not {value}")
+    return value * units.mass_kg
+
+
+def _number(prim: Any, name: str) -> float:
+    value = read_exact(prim, name)
+    return 0.0 if value is None else float(value)
+
+
+def _vector(prim: Any, name: str) -> Float[np.ndarray, "3"] | None:
+    value = read_exact(prim, name)
+    # UsdPhysics' default is −inf, which means "not given".
+    return None if value is None or not np.isfinite(value).all() else value
+
+
+def _tensor(prim: Any, units: Units) -> Float[np.ndarray, "3 3"] | None:
+    six = authored(prim, "newton:inertia")
+    if six is not None and len(six):
+        values = np.array(six, float)
+        if values.shape != (6,) or not np.isfinite(values).all():
+            raise StageError(f"{prim.GetPath()}: newton:inertia needs 6 finite numbers, not {six}")
+        xx, yy, zz, xy, xz, yz = values * units.inertia_kgm2
+        return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    diagonal = _vector(prim, "physics:diagonalInertia")
+    if diagonal is None or not diagonal.any():  # zero is UsdPhysics' "not given"
+        return None
+    axes = read_exact(prim, "physics:principalAxes")
+    R = np.eye(3) if axes is None or not axes.any() else from_quaternion(axes)
+    tensor: Float[np.ndarray, "3 3"] = R @ np.diag(diagonal * units.inertia_kgm2) @ R.T
+    return tensor
+
+
+def _volume_parameters(
+    prim: Any, shape: Shape, body_density: float, units: Units
+) -> Float[np.ndarray, "10"]:
+    """Return the inertial parameters of one collider about the body's origin."""
+    volume, central = _unit_density(shape)
+    mass = _mass(prim, units)
+    density = _number(prim, "physics:density") * units.mass_kg / units.length_m**3
+    density = density or _material_density(prim, units) or body_density or _DEFAULT_DENSITY
+    factor = mass / volume if mass > 0 else density
+    inertial = Inertial(volume * factor, central.com_m, central.inertia_kgm2 * factor)
+    return inertial_parameters(inertial, shape.X_BS)
+
+
+def _material_density(prim: Any, units: Units) -> float:
+    from pxr import UsdShade
+
+    material, _ = UsdShade.MaterialBindingAPI(prim).ComputeBoundMaterial("physics")
+    if not material:
+        return 0.0
+    return _number(material.GetPrim(), "physics:density") * units.mass_kg / units.length_m**3
+
+
+def _unit_density(shape: Shape) -> tuple[float, Inertial]:
+    """Return the volume (m³) of a shape, and its inertial at 1 kg/m³ in the shape's frame."""
+    import trimesh
+
+    if shape.kind == "mesh":
+        assert shape.mesh is not None
+        # What collides is convex: the world makes hulls of meshes on moving bodies.
+        solid = trimesh.Trimesh(shape.mesh.vertices, shape.mesh.triangles).convex_hull
+        properties = solid.mass_properties
+        return float(properties.mass), Inertial(
+            float(properties.mass), np.array(properties.center_mass), np.array(properties.inertia)
+        )
+    if shape.kind == "box":
+        x, y, z = shape.size
+        volume = x * y * z
+        moments = volume / 12 * np.array([y * y + z * z, x * x + z * z, x * x + y * y])
+    elif shape.kind == "sphere":
+        (r,) = shape.size
+        volume = 4 / 3 * np.pi * r**3
+        moments = volume * 2 / 5 * r * r * np.ones(3)
+    elif shape.kind == "cylinder":
+        r, h = shape.size
+        volume = np.pi * r * r * h
+        moments = volume * np.array([(3 * r * r + h * h) / 12] * 2 + [r * r / 2])
+    else:
+        r, h = shape.size
+        tube, ball = np.pi * r * r * h, 4 / 3 * np.pi * r**3
+        volume = tube + ball
+        # Each half ball's centroid lies 3r/8 beyond its end of the tube.
+        across = tube * (3 * r * r + h * h) / 12 + ball * (
+            2 / 5 * r * r + h * h / 4 + 3 / 8 * h * r
+        )
+        moments = np.array([across, across, tube * r * r / 2 + ball * 2 / 5 * r * r])
+    return float(volume), Inertial(float(volume), np.zeros(3), np.diag(moments))

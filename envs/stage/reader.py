@@ -1,0 +1,178 @@
+"""A USD stage to a `Scene`."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from envs.errors import StageError
+from envs.stage.assembly import assemble
+from envs.stage.geometry import collider_shape, visual_shapes
+from envs.stage.joints import read_joint
+from envs.stage.mass import read_inertial
+from envs.stage.scene import MASSLESS, Body, Scene, Shape
+from envs.stage.surfaces import Surfaces
+from envs.stage.traversal import Prims, ShapePrim, Transforms, survey
+from envs.stage.units import read_units
+from envs.stage.viewing import read_camera, read_gravity, read_light
+
+
+def open_stage(path: Path) -> Any:
+    """Open a stage as a `Usd.Stage` that composes without an error.
+
+    Raises:
+        StageError: The file is missing or no USD, or a layer, reference or payload of it cannot be
+            found.
+    """
+    from pxr import Tf, Usd, UsdUtils
+
+    if not path.is_file():
+        raise StageError(f"stage not found: {path}")
+    # Collects what USD would print to stderr.
+    delegate = UsdUtils.CoalescingDiagnosticDelegate()
+    try:
+        stage = Usd.Stage.Open(str(path))
+    except Tf.ErrorException as error:
+        reason = str(error).strip().splitlines()[0].rsplit(" : ", 1)[-1].strip("'")
+        raise StageError(f"{path} cannot be opened as USD: {reason}") from error
+    finally:
+        delegate.TakeCoalescedDiagnostics()
+    errors = [str(e).strip() for e in stage.GetCompositionErrors()]
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise StageError(f"{path} does not compose: {errors[0]}{more}")
+    return stage
+
+
+def read_stage(path: Path) -> Scene:
+    """Return what a stage holds, in SI and Z-up.
+
+    Args:
+        path: Its root layer (.usda, .usdc, .usd, .usdz).
+
+    Raises:
+        StageError: The stage cannot be opened, does not compose, does not say its units, or holds
+            something that is not supported.
+    """
+    stage = open_stage(path)
+    transforms = Transforms(read_units(stage, str(path)))
+    prims = survey(stage, transforms)
+    surfaces = Surfaces()
+    names = _names(prims)
+
+    bodies = {
+        p: _body(
+            p, [s for s in prims.shapes if s.owner == p], prims, names[p], transforms, surfaces
+        )
+        for p in prims.bodies
+    }
+    joints = [read_joint(prim, prims.bodies, transforms) for prim in prims.joints]
+    kinematic = {p for p, body in prims.bodies.items() if body.kinematic}
+    articulations, free = assemble(
+        bodies,
+        kinematic,
+        [j for j in joints if j is not None],
+        prims.roots,
+        names,
+        transforms.units,
+    )
+    still = tuple(b for b in free if b.prim in kinematic)
+    return Scene(
+        articulations=tuple(articulations),
+        objects=tuple(b for b in free if b.prim not in kinematic),
+        static=(*_static(prims, names, transforms, surfaces), *still),
+        lights=tuple(read_light(prim, transforms) for prim in prims.lights),
+        cameras=tuple(read_camera(c, names[str(c.GetPath())], transforms) for c in prims.cameras),
+        gravity_mps2=read_gravity(prims.scenes, transforms.units),
+        files=_files(stage, surfaces),
+    )
+
+
+def _body(
+    path: str,
+    shapes: Sequence[ShapePrim],
+    prims: Prims,
+    name: str,
+    transforms: Transforms,
+    surfaces: Surfaces,
+) -> Body:
+    prim = prims.bodies[path]
+    colliding = [s.prim for s in shapes if s.collides]
+    colliders = [collider_shape(p, transforms.relative(prim.X_WB, p)) for p in colliding]
+    visuals = _visuals(shapes, prim.X_WB, transforms, surfaces)
+    pairs = list(zip(colliding, colliders, strict=True))
+    inertial = read_inertial(prim.prim, prim.scale, transforms.units, pairs)
+    label = prim.label or _default_label(path, prims)
+    return Body(name, path, prim.X_WB, inertial, visuals, tuple(colliders), label)
+
+
+def _visuals(
+    shapes: Iterable[ShapePrim], X_WB: Any, transforms: Transforms, surfaces: Surfaces
+) -> tuple[Shape, ...]:
+    return tuple(
+        shape
+        for s in shapes
+        if s.visible
+        for shape in visual_shapes(s.prim, transforms.relative(X_WB, s.prim), surfaces)
+    )
+
+
+def _default_label(path: str, prims: Prims) -> str:
+    """Return "robot" below an articulation root, "object" elsewhere."""
+    under = any(path.startswith(f"{root.GetPath()}/") for root in prims.roots)
+    return "robot" if under else "object"
+
+
+def _static(
+    prims: Prims, names: dict[str, str], transforms: Transforms, surfaces: Surfaces
+) -> list[Body]:
+    """Return geometry without a body, one `Body` for each prim."""
+    bodies = []
+    for shape in prims.shapes:
+        if shape.owner:
+            continue
+        path = str(shape.prim.GetPath())
+        X_WB = transforms.frame(shape.prim)[0]
+        A = transforms.relative(X_WB, shape.prim)
+        bodies.append(
+            Body(
+                name=names[path],
+                prim=path,
+                X_WB=X_WB,
+                inertial=MASSLESS,
+                visuals=visual_shapes(shape.prim, A, surfaces) if shape.visible else (),
+                colliders=(collider_shape(shape.prim, A),) if shape.collides else (),
+                label=shape.label or "object",
+            )
+        )
+    return bodies
+
+
+def _names(prims: Prims) -> dict[str, str]:
+    """Return a name for each body, static prim, joint and camera; unique among its kind.
+
+    A prim is called by its displayName, else by its own name; where two would be called the same,
+    each is called by as much of its path as tells them apart.
+    """
+    static = [s.prim for s in prims.shapes if not s.owner]
+    kinds = ([b.prim for b in prims.bodies.values()] + static, prims.joints, prims.cameras)
+    names: dict[str, str] = {}
+    for members in kinds:
+        short = {str(p.GetPath()): p.GetDisplayName() or p.GetName() for p in members}
+        taken = list(short.values())
+        for path, name in short.items():
+            names[path] = name if taken.count(name) == 1 else _tail(path, list(short))
+    return names
+
+
+def _tail(path: str, others: list[str]) -> str:
+    parts = path.strip("/").split("/")
+    for length in range(2, len(parts)):
+        tail = "/".join(parts[-length:])
+        if sum(other.endswith("/" + tail) for other in others) == 1:
+            return tail
+    return "/".join(parts)
+
+
+def _files(stage: Any, surfaces: Surfaces) -> tuple[Path, ...]:
+    layers = {Path(layer.realPath) for layer in stage.GetUsedLayers() if layer.realPath}
+    return tuple(sorted(layers | surfaces.textures))

@@ -1,0 +1,182 @@
+"""One pass over a stage: which prims matter, and what they inherit from the prims above them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from envs.errors import StageError
+from envs.frames import Pose, inverse
+from envs.stage.attributes import authored
+from envs.stage.units import Units
+
+GPRIMS = ("Mesh", "Cube", "Sphere", "Cylinder", "Capsule", "Cone", "Plane")
+JOINTS = {
+    "PhysicsRevoluteJoint": "revolute",
+    "PhysicsPrismaticJoint": "prismatic",
+    "PhysicsFixedJoint": "fixed",
+}
+_SHEAR = 1e-5  # float32 transforms compose to columns that are orthogonal to about 1e-6
+
+
+@dataclass(frozen=True)
+class BodyPrim:
+    """A rigid body's prim.
+
+    Attributes:
+        scale: Scale of its local space, to which local positions are subject; no unit.
+    """
+
+    prim: Any
+    X_WB: Pose
+    scale: Float[np.ndarray, "3"]
+    kinematic: bool
+    label: str | None
+
+
+@dataclass(frozen=True)
+class ShapePrim:
+    """A piece of geometry; `owner` is the path of the body that carries it, "" for none."""
+
+    prim: Any
+    owner: str
+    collides: bool
+    visible: bool
+    label: str | None
+
+
+@dataclass
+class Prims:
+    """What a stage holds, in authored order."""
+
+    bodies: dict[str, BodyPrim] = field(default_factory=dict)
+    shapes: list[ShapePrim] = field(default_factory=list)
+    joints: list[Any] = field(default_factory=list)
+    roots: list[Any] = field(default_factory=list)
+    lights: list[Any] = field(default_factory=list)
+    cameras: list[Any] = field(default_factory=list)
+    scenes: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Inherited:
+    owner: str = ""
+    collides: bool = False
+    visible: bool = True
+    purpose: str = "default"
+    label: str | None = None
+
+
+class Transforms:
+    """World transforms of prims, in metres and Z-up."""
+
+    def __init__(self, units: Units) -> None:
+        """Remember the units; transforms are computed when they are asked for."""
+        from pxr import UsdGeom
+
+        self.units = units
+        self._cache = UsdGeom.XformCache()
+
+    def matrix(self, prim: Any) -> Float[np.ndarray, "4 4"]:
+        """Return the prim's local-to-world matrix, scale and shear included."""
+        M = np.array(self._cache.GetLocalToWorldTransform(prim), float).T
+        W = np.eye(4)
+        W[:3, :3] = self.units.R_WS @ M[:3, :3] * self.units.length_m
+        W[:3, 3] = self.units.R_WS @ M[:3, 3] * self.units.length_m
+        return W
+
+    def frame(self, prim: Any) -> tuple[Pose, Float[np.ndarray, "3"]]:
+        """Return the prim's rigid frame in the world, and the scale of its local space.
+
+        Raises:
+            StageError: The transform is sheared or degenerate.
+        """
+        M = self.matrix(prim)
+        norms = np.linalg.norm(M[:3, :3], axis=0)
+        if not np.isfinite(M).all() or norms.min() <= 0:
+            raise StageError(f"{prim.GetPath()}: the transform is degenerate")
+        R = M[:3, :3] / norms
+        if np.abs(R.T @ R - np.eye(3)).max() > _SHEAR:
+            raise StageError(f"{prim.GetPath()}: a body's frame must not be sheared")
+        if np.linalg.det(R) < 0:  # mirrored: the sign goes to the scale
+            R, norms = R * [-1.0, 1.0, 1.0], norms * [-1.0, 1.0, 1.0]
+        X = np.eye(4)
+        X[:3, :3], X[:3, 3] = R, M[:3, 3]
+        return X, norms / self.units.length_m
+
+    def relative(self, X_WB: Pose, prim: Any) -> Float[np.ndarray, "4 4"]:
+        """Return the matrix from the prim's local space to the rigid frame B."""
+        relative: Float[np.ndarray, "4 4"] = inverse(X_WB) @ self.matrix(prim)
+        return relative
+
+
+def applied(prim: Any) -> Sequence[str]:
+    """Return all applied API schemas, those unknown to this USD build included."""
+    listed = prim.GetMetadata("apiSchemas")
+    return () if listed is None else listed.GetAddedOrExplicitItems()
+
+
+def survey(stage: Any, transforms: Transforms) -> Prims:
+    """Return the prims that matter to physics and rendering, instance proxies included.
+
+    Raises:
+        StageError: Geometry or a joint is of a type that is not supported.
+    """
+    from pxr import Usd
+
+    prims, above = Prims(), {}
+    for prim in Usd.PrimRange(stage.GetPseudoRoot(), Usd.TraverseInstanceProxies()):
+        path = prim.GetPath()
+        parent = above.get(path.GetParentPath(), _Inherited())
+        type_name, schemas = str(prim.GetTypeName()), applied(prim)
+        owner, body = parent.owner, "PhysicsRigidBodyAPI" in schemas
+        label = _label(prim) or parent.label
+        if body and authored(prim, "physics:rigidBodyEnabled") is not False:
+            X_WB, scale = transforms.frame(prim)
+            kinematic = authored(prim, "physics:kinematicEnabled") is True
+            owner = str(path)
+            prims.bodies[owner] = BodyPrim(prim, X_WB, scale, kinematic, label)
+        collides = "PhysicsCollisionAPI" in schemas or (parent.collides and owner == parent.owner)
+        if collides and authored(prim, "physics:collisionEnabled") is False:
+            collides = False
+        here = _Inherited(
+            owner=owner,
+            collides=collides,
+            visible=parent.visible and authored(prim, "visibility") != "invisible",
+            purpose=authored(prim, "purpose") or parent.purpose,
+            label=label,
+        )
+        above[path] = here
+        if "PhysicsArticulationRootAPI" in schemas:
+            prims.roots.append(prim)
+        if type_name in GPRIMS:
+            visible = here.visible and here.purpose != "guide"
+            if collides or visible:
+                prims.shapes.append(ShapePrim(prim, owner, collides, visible, label))
+        else:
+            _sort(prim, type_name, collides, prims)
+    return prims
+
+
+def _sort(prim: Any, type_name: str, collides: bool, prims: Prims) -> None:
+    from pxr import UsdGeom, UsdLux, UsdPhysics
+
+    if type_name in JOINTS or prim.IsA(UsdPhysics.Joint):
+        prims.joints.append(prim)
+    elif type_name == "Camera":
+        prims.cameras.append(prim)
+    elif type_name == "PhysicsScene":
+        prims.scenes.append(prim)
+    elif prim.HasAPI(UsdLux.LightAPI):
+        prims.lights.append(prim)
+    elif collides and prim.IsA(UsdGeom.Gprim):
+        raise StageError(
+            f"{prim.GetPath()}: a {type_name} cannot collide; allowed are: {', '.join(GPRIMS)}"
+        )
+
+
+def _label(prim: Any) -> str | None:
+    labels = authored(prim, "semantics:labels:class")
+    return str(labels[0]) if labels else None

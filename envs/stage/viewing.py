@@ -1,0 +1,90 @@
+"""Lights, cameras and gravity of a stage."""
+
+from math import atan, inf
+from typing import Any, cast
+
+import numpy as np
+from jaxtyping import Float
+
+from envs.errors import StageError
+from envs.stage.attributes import authored
+from envs.stage.scene import Light, LightKind, StageCamera
+from envs.stage.traversal import Transforms
+from envs.stage.units import Units
+
+_LIGHTS = {
+    "DistantLight": "distant",
+    "SphereLight": "sphere",
+    "RectLight": "rect",
+    "DomeLight": "dome",
+}
+STANDARD_GRAVITY = 9.81
+"""m/s²; what UsdPhysics calls earth gravity, for a stage that does not give its own."""
+
+
+def read_light(prim: Any, transforms: Transforms) -> Light:
+    """Return a light; its exposure is folded into the intensity.
+
+    Raises:
+        StageError: The light's type is not supported.
+    """
+    kind = _LIGHTS.get(str(prim.GetTypeName()))
+    if kind is None:
+        raise StageError(
+            f"{prim.GetPath()}: lights of type {prim.GetTypeName()} are not supported; "
+            f"allowed are: {', '.join(_LIGHTS)}"
+        )
+    color = prim.GetAttribute("inputs:color").Get()
+    intensity = float(prim.GetAttribute("inputs:intensity").Get())
+    exposure = float(prim.GetAttribute("inputs:exposure").Get())
+    return Light(
+        prim=str(prim.GetPath()),
+        kind=cast(LightKind, kind),
+        X_WL=transforms.frame(prim)[0],
+        intensity=intensity * 2.0**exposure,
+        color=(float(color[0]), float(color[1]), float(color[2])),
+    )
+
+
+def read_camera(prim: Any, name: str, transforms: Transforms) -> StageCamera:
+    """Return a camera in optical axes (x right, y down, z forward).
+
+    Raises:
+        StageError: It does not project by perspective.
+    """
+    if prim.GetAttribute("projection").Get() != "perspective":
+        raise StageError(
+            f"{prim.GetPath()}: only cameras with perspective projection are supported"
+        )
+    focal = float(prim.GetAttribute("focalLength").Get())
+    aperture = float(prim.GetAttribute("horizontalAperture").Get())
+    if focal <= 0 or aperture <= 0:
+        raise StageError(f"{prim.GetPath()}: focalLength and horizontalAperture must be positive")
+    near, far = (
+        float(v) * transforms.units.length_m for v in prim.GetAttribute("clippingRange").Get()
+    )
+    return StageCamera(
+        name=name,
+        prim=str(prim.GetPath()),
+        # USD looks along −z with y up.
+        X_WC=transforms.frame(prim)[0] @ np.diag([1.0, -1.0, -1.0, 1.0]),
+        fov_x_rad=2 * atan(aperture / (2 * focal)),
+        near_m=near,
+        far_m=far,
+    )
+
+
+def read_gravity(scenes: list[Any], units: Units) -> Float[np.ndarray, "3"]:
+    """Return gravity of the first PhysicsScene in the Z-up world, m/s²; 9.81 down without one."""
+    down = np.array([0.0, 0.0, -1.0])
+    if not scenes:
+        return down * STANDARD_GRAVITY
+    direction = authored(scenes[0], "physics:gravityDirection")
+    magnitude = authored(scenes[0], "physics:gravityMagnitude")
+    d = np.zeros(3) if direction is None else np.array(direction, float)
+    length = float(np.linalg.norm(d))
+    d = units.R_WS @ (d / length) if length > 0 else down
+    # A magnitude of −inf is UsdPhysics' "earth gravity".
+    if magnitude is None or magnitude == -inf or magnitude < 0:
+        return d * STANDARD_GRAVITY
+    return d * float(str(np.float32(magnitude))) * units.length_m
