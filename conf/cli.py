@@ -27,10 +27,10 @@ def guard(run: Callable[[], None]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         run()
+    except (HydraException, OmegaConfBaseException) as error:  # some of them are OSErrors too
+        return _say(explain(error))
     except (KinetwinError, OSError) as error:
         return _say(str(error))
-    except (HydraException, OmegaConfBaseException) as error:
-        return _say(explain(error))
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept", file=sys.stderr)
         return INTERRUPTED

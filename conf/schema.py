@@ -1,0 +1,213 @@
+"""Every key of the configuration: its type, its default and what it may be.
+
+The YAML groups beside this file only choose values. Hydra checks names and types against these
+dataclasses; `__post_init__` checks ranges. `typed` gives the tasks plain objects, so that no code
+below `conf/` sees OmegaConf.
+"""
+
+import math
+import os
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from assets import catalog
+from envs.errors import ConfigError, unknown
+from envs.telemetry.source import RecordingSource, recording_source
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Task(Enum):
+    """What a run does; `pipeline` is all the others in order."""
+
+    pipeline = "pipeline"
+    replay = "replay"
+    calibrate = "calibrate"
+    generate = "generate"
+
+    def __str__(self) -> str:
+        """Return the name as it is typed, for `outputs/${task}/…`."""
+        return self.name
+
+
+class Method(Enum):
+    """How parameters are identified."""
+
+    torch = "torch"
+    cmaes = "cmaes"
+
+
+@dataclass
+class TimeConfig:
+    """Where a stream's time stamps are; see envs/telemetry/source.py."""
+
+    source: str = MISSING
+    unit: str = ""
+
+
+@dataclass
+class SignalConfig:
+    """Where a signal is, and its unit."""
+
+    source: str = MISSING
+    unit: str = MISSING
+    start: str = ""
+
+
+@dataclass
+class StreamConfig:
+    """A topic, or text files, that share one clock."""
+
+    time: TimeConfig = field(default_factory=TimeConfig)
+    signals: dict[str, SignalConfig] = field(default_factory=dict)
+    topic: str = ""
+    joints: list[str] = field(default_factory=list)
+
+
+@dataclass
+class RecordingConfig:
+    """A recording, how to read it, and the robot that made it."""
+
+    name: str = MISSING
+    robot: str = MISSING
+    format: str = MISSING
+    path: str = MISSING
+    streams: dict[str, StreamConfig] = field(default_factory=dict)
+    joint_names: dict[str, str] = field(default_factory=dict)
+    truth: str = ""
+
+    def source(self) -> RecordingSource:
+        """Return the checked description that the readers take.
+
+        Raises:
+            RecordingError: A signal, unit or clock is unknown, or one is missing.
+        """
+        return recording_source(
+            {
+                "name": self.name,
+                "format": self.format,
+                "path": self.path,
+                "streams": {name: _given(asdict(s)) for name, s in self.streams.items()},
+                "joint_names": self.joint_names,
+            }
+        )
+
+
+@dataclass
+class CalibrationConfig:
+    """The identification; the first `train_fraction` of the recording trains, the rest judges."""
+
+    methods: list[Method] = field(default_factory=lambda: [Method.torch, Method.cmaes])
+    train_fraction: float = 0.7
+    cutoff_hz: float = 10.0
+    trim_s: float = 0.3
+    cmaes_generations: int = 60
+    cmaes_candidates: int = 16
+
+    def __post_init__(self) -> None:
+        """Refuse what no fit could use."""
+        if not self.methods or len(set(self.methods)) != len(self.methods):
+            allowed = ", ".join(m.name for m in Method)
+            raise ConfigError(
+                f"calibration.methods must name one or more of [{allowed}], each once; found "
+                f"[{', '.join(m.name for m in self.methods)}]"
+            )
+        between("calibration.train_fraction", self.train_fraction, 0.1, 0.95)
+        between("calibration.cutoff_hz", self.cutoff_hz, 0.5, 100.0)
+        between("calibration.trim_s", self.trim_s, 0.0, 10.0)
+        between("calibration.cmaes_generations", self.cmaes_generations, 1, 10_000)
+        between("calibration.cmaes_candidates", self.cmaes_candidates, 4, 1024)
+
+
+@dataclass
+class ImagesConfig:
+    """The data set: how many images, how large."""
+
+    count: int = 64
+    width: int = 640
+    height: int = 480
+
+    def __post_init__(self) -> None:
+        """Refuse an image nobody can use."""
+        between("images.count", self.count, 1, 10_000_000)
+        between("images.width", self.width, 16, 8192)
+        between("images.height", self.height, 16, 8192)
+
+
+@dataclass
+class Config:
+    """One run."""
+
+    recording: RecordingConfig = MISSING
+    task: Task = Task.pipeline
+    robot: str = MISSING
+    scene: str = MISSING
+    layer: str | None = None
+    seed: int = 0
+    workers: int = 2
+    recordings_dir: str = MISSING
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    images: ImagesConfig = field(default_factory=ImagesConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse names that are not in the catalogue and numbers out of range."""
+        robots = catalog.ROBOT_SOURCES
+        if self.robot not in robots:
+            raise ConfigError(unknown("robot", self.robot, robots, where="the catalogue"))
+        if self.scene not in catalog.SCENES:
+            raise ConfigError(unknown("scene", self.scene, catalog.SCENES, where="the catalogue"))
+        self.recording.source()
+        between("seed", self.seed, 0, 2**63 - 1)
+        between("workers", self.workers, 1, 256)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """Return nested values without the empty ones, which stand for "not given" in a schema."""
+    return {
+        key: _given(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value not in ("", [], {})
+    }
+
+
+def between(key: str, value: float, low: float, high: float) -> None:
+    """Raise ConfigError where a number lies outside [low, high] or is NaN."""
+    if math.isnan(value) or not low <= value <= high:
+        raise ConfigError(f"{key} is {value}; allowed: {low} to {high}")
+
+
+def register() -> None:
+    """Make the schema and our resolvers known to Hydra."""
+    ConfigStore.instance().store(name="schema", node=Config)
+    OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
+    OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
+
+
+def typed(composed: DictConfig) -> Config:
+    """Return the composed configuration as plain dataclasses, every value checked.
+
+    Raises:
+        ConfigError: A value is out of range or a name is unknown.
+    """
+    plain = OmegaConf.to_container(OmegaConf.masked_copy(composed, ours(composed)), resolve=True)
+    # Plain values merged into the bare schema: a key that `+key=value` smuggled in is refused.
+    config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
+    if not isinstance(config, Config):
+        raise ConfigError("the configuration was composed without conf/schema.py")
+    return config
+
+
+def ours(composed: DictConfig) -> list[str]:
+    """Return the top-level keys which are not Hydra's own."""
+    return [str(key) for key in composed if key != "hydra"]
+
+
+def run_directory() -> Path:
+    """Return the directory that Hydra made for this run."""
+    return Path(HydraConfig.get().runtime.output_dir)

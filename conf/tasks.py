@@ -1,0 +1,1 @@
+def dispatch(c,d): print(c.task, d)
