@@ -1,4 +1,4 @@
-"""Bodies and joints to articulations: which body is the base, which side of a joint is the parent."""
+"""Bodies and joints to articulations: which body is the base, which side of a joint the parent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +31,7 @@ def assemble(
         joints: In authored order.
         roots: Prims with PhysicsArticulationRootAPI.
         names: Path → unique name of each joint.
+        units: The stage's.
 
     Raises:
         StageError: The joints close a loop.

@@ -16,6 +16,8 @@ from jaxtyping import Float
 
 from envs.stage.units import Quantity
 
+TWIN = "twin:"
+"""Prefix of attributes that no schema has; their values are in SI."""
 EXACT = "twin:exact:"
 CUSTOM_DATA = "twin"
 """Key of customData and customLayerData under which provenance is kept."""
@@ -107,14 +109,17 @@ def is_exact(prim: Any, name: str) -> bool:
     )
 
 
-def write_exact(prim: Any, name: str, value: Any, *, keep_zero: bool = False) -> Any:
+def write_exact(prim: Any, name: str, value: Any, *, always: bool = False) -> Any:
     """Author a number, a 3-vector or a quaternion (wxyz) as float32, and exactly beside it.
+
+    An attribute of our own holds doubles and needs no companion.
 
     Args:
         prim: The `Usd.Prim` that gets it, in the stage's edit target.
         name: Attribute name; its type follows from the shape of the value.
         value: A number, or 3 or 4 of them.
-        keep_zero: Author the companion even where float32 holds the value.
+        always: Author the companion even where float32 holds the value, so that none of a weaker
+            layer shines through.
 
     Returns:
         The schema's `Usd.Attribute`.
@@ -123,6 +128,10 @@ def write_exact(prim: Any, name: str, value: Any, *, keep_zero: bool = False) ->
 
     exact = np.asarray(value, float)
     types = Sdf.ValueTypeNames
+    if name.startswith(TWIN):
+        attribute = prim.CreateAttribute(name, types.Double, custom=True)
+        attribute.Set(float(exact))
+        return attribute
     existing = prim.GetAttribute(name)
     if exact.ndim == 0:
         single, double, narrow, wide = types.Float, types.Double, float(exact), float(exact)
@@ -134,6 +143,6 @@ def write_exact(prim: Any, name: str, value: Any, *, keep_zero: bool = False) ->
         narrow, wide = Gf.Quatf(*map(float, exact)), Gf.Quatd(*map(float, exact))
     attribute = existing if existing else prim.CreateAttribute(name, single, custom=False)
     attribute.Set(narrow)
-    if keep_zero or not np.array_equal(exact.astype(np.float32).astype(float), exact):
+    if always or not np.array_equal(exact.astype(np.float32).astype(float), exact):
         prim.CreateAttribute(EXACT + name, double, custom=True).Set(wide)
     return attribute

@@ -127,9 +127,9 @@ def read_values(prim: Any, kind: JointKind, units: Units) -> dict[str, Any]:
         raise StageError(
             f"{prim.GetPath()}: the lower limit {lower:g} lies above the upper one {upper:g}"
         )
-    for field, value in found.items():
-        if field not in ("lower", "upper", "torque_offset") and value < 0:
-            raise StageError(f"{prim.GetPath()}: {field} must not be negative, found {value:g}")
+    for field, number in found.items():
+        if field not in ("lower", "upper", "torque_offset") and number < 0:
+            raise StageError(f"{prim.GetPath()}: {field} must not be negative, found {number:g}")
     effort = found.get("effort_limit", np.inf)
     stiffness, damping = found.get("drive.stiffness", 0.0), found.get("drive.damping", 0.0)
     default = Friction()
@@ -160,6 +160,7 @@ def read_mimic(
     Args:
         joint: The joint that follows.
         kinds: Path → kind of the movable joints.
+        units: The stage's.
 
     Raises:
         StageError: The leading joint is not there.

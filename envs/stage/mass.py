@@ -1,4 +1,4 @@
-"""Mass properties of a body: authored ones, else from the volume and density of its colliders."""
+"""Mass properties of a body, read and written: authored ones, else from density and colliders."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,13 +7,14 @@ import numpy as np
 from jaxtyping import Float
 
 from envs.errors import StageError
-from envs.frames import from_quaternion
-from envs.stage.attributes import authored, is_exact, read_exact
+from envs.frames import from_quaternion, to_quaternion
+from envs.stage.attributes import authored, is_exact, read_exact, write_exact
 from envs.stage.scene import MASSLESS, Inertial, Shape
 from envs.stage.tree import inertial_parameters, to_inertial
 from envs.stage.units import Units
 
 _DEFAULT_DENSITY = 1000.0  # kg/m³, UsdPhysics' own
+_SIX = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # the order of newton:inertia
 
 
 def read_inertial(
@@ -31,6 +32,7 @@ def read_inertial(
     Args:
         prim: The body's prim.
         scale: Scale of its local space.
+        units: The stage's.
         colliders: Prims and shapes that it carries.
 
     Raises:
@@ -64,6 +66,48 @@ def read_inertial(
     )
 
 
+def write_inertial(
+    prim: Any, inertial: Inertial, scale: Float[np.ndarray, "3"], units: Units
+) -> None:
+    """Author mass, centre of mass, the full tensor, and its principal moments and axes.
+
+    Args:
+        prim: The body's prim, with MassAPI.
+        inertial: The values.
+        scale: Scale of the prim's local space.
+        units: The stage's.
+    """
+    from pxr import Gf, Sdf, Vt
+
+    write_exact(prim, "physics:mass", inertial.mass_kg / units.mass_kg, always=True)
+    com = inertial.com_m / (scale * units.length_m)
+    write_exact(prim, "physics:centerOfMass", com, always=True)
+    tensor = inertial.inertia_kgm2 / units.inertia_kgm2
+    six = Vt.DoubleArray(six_numbers(tensor))
+    prim.CreateAttribute("newton:inertia", Sdf.ValueTypeNames.DoubleArray, custom=False).Set(six)
+    moments, axes = principal_axes(tensor)
+    prim.GetAttribute("physics:diagonalInertia").Set(Gf.Vec3f(*map(float, moments)))
+    wxyz = Gf.Quatf(*map(float, to_quaternion(axes)))
+    prim.GetAttribute("physics:principalAxes").Set(wxyz)
+
+
+def six_numbers(tensor: Float[np.ndarray, "3 3"]) -> list[float]:
+    """Return a symmetric tensor in the order of newton:inertia."""
+    return [float(tensor[i, j]) for i, j in _SIX]
+
+
+def principal_axes(
+    inertia: Float[np.ndarray, "3 3"],
+) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3 3"]]:
+    """Return principal moments and a rotation to them; a diagonal tensor keeps its axes."""
+    if not (inertia - np.diag(np.diag(inertia))).any():
+        return np.diag(inertia), np.eye(3)
+    moments, axes = np.linalg.eigh(inertia)
+    if np.linalg.det(axes) < 0:
+        axes[:, 0] *= -1
+    return moments, axes
+
+
 def _mass(prim: Any, units: Units) -> float:
     value = _number(prim, "physics:mass")
     if not np.isfinite(value) or value < 0:
@@ -88,8 +132,10 @@ def _tensor(prim: Any, units: Units) -> Float[np.ndarray, "3 3"] | None:
         values = np.array(six, float)
         if values.shape != (6,) or not np.isfinite(values).all():
             raise StageError(f"{prim.GetPath()}: newton:inertia needs 6 finite numbers, not {six}")
-        xx, yy, zz, xy, xz, yz = values * units.inertia_kgm2
-        return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        full = np.empty((3, 3))
+        for (i, j), value in zip(_SIX, values * units.inertia_kgm2, strict=True):
+            full[i, j] = full[j, i] = value
+        return full
     diagonal = _vector(prim, "physics:diagonalInertia")
     if diagonal is None or not diagonal.any():  # zero is UsdPhysics' "not given"
         return None

@@ -4,43 +4,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from envs.errors import StageError
 from envs.stage.assembly import assemble
 from envs.stage.geometry import collider_shape, visual_shapes
 from envs.stage.joints import read_joint
 from envs.stage.mass import read_inertial
+from envs.stage.opening import open_stage
 from envs.stage.scene import MASSLESS, Body, Scene, Shape
 from envs.stage.surfaces import Surfaces
 from envs.stage.traversal import Prims, ShapePrim, Transforms, survey
 from envs.stage.units import read_units
 from envs.stage.viewing import read_camera, read_gravity, read_light
-
-
-def open_stage(path: Path) -> Any:
-    """Open a stage as a `Usd.Stage` that composes without an error.
-
-    Raises:
-        StageError: The file is missing or no USD, or a layer, reference or payload of it cannot be
-            found.
-    """
-    from pxr import Tf, Usd, UsdUtils
-
-    if not path.is_file():
-        raise StageError(f"stage not found: {path}")
-    # Collects what USD would print to stderr.
-    delegate = UsdUtils.CoalescingDiagnosticDelegate()
-    try:
-        stage = Usd.Stage.Open(str(path))
-    except Tf.ErrorException as error:
-        reason = str(error).strip().splitlines()[0].rsplit(" : ", 1)[-1].strip("'")
-        raise StageError(f"{path} cannot be opened as USD: {reason}") from error
-    finally:
-        delegate.TakeCoalescedDiagnostics()
-    errors = [str(e).strip() for e in stage.GetCompositionErrors()]
-    if errors:
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise StageError(f"{path} does not compose: {errors[0]}{more}")
-    return stage
 
 
 def read_stage(path: Path) -> Scene:

@@ -31,7 +31,7 @@ class Surfaces:
 
     def subsets(self, prim: Any) -> list[tuple[str, Int[np.ndarray, "n"], Material | None]]:
         """Return path, faces and material of the GeomSubsets that bind one."""
-        found = []
+        found: list[tuple[str, Int[np.ndarray, n], Material | None]] = []
         for child in prim.GetFilteredChildren(_all_prims()):
             if child.GetTypeName() == "GeomSubset":
                 material = self._bound(child)

@@ -126,7 +126,8 @@ def survey(stage: Any, transforms: Transforms) -> Prims:
     """
     from pxr import Usd
 
-    prims, above = Prims(), {}
+    prims = Prims()
+    above: dict[Any, _Inherited] = {}
     for prim in Usd.PrimRange(stage.GetPseudoRoot(), Usd.TraverseInstanceProxies()):
         path = prim.GetPath()
         parent = above.get(path.GetParentPath(), _Inherited())

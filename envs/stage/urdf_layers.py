@@ -18,12 +18,12 @@ from jaxtyping import Float
 
 from envs.frames import Pose, axis_angle, to_quaternion
 from envs.stage.attributes import CUSTOM_DATA, JOINT_FIELDS, write_exact
+from envs.stage.mass import write_inertial
+from envs.stage.opening import new_stage
 from envs.stage.scene import MASSLESS
 from envs.stage.units import SI
 from envs.stage.urdf_meshes import Look, load_mesh, read_looks
 from envs.stage.urdf_source import SourceJoint, SourceRobot, SourceShape
-
-LAYERS = ("physics.usda", "geometry.usdc", "materials.usda")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class Paths:
     root: str
     links: Mapping[str, str]
     joints: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Name of the root prim."""
+        return self.root.lstrip("/")
 
 
 def layout(name: str, robot: SourceRobot) -> Paths:
@@ -67,23 +72,11 @@ def _define(stage: Any, path: str, type_name: str, label: str) -> Any:
     return prim
 
 
-def new_stage(file: Path, root: str) -> Any:
-    """Create a layer with authored units and the asset's root as defaultPrim."""
-    from pxr import Usd, UsdGeom, UsdPhysics
-
-    stage = Usd.Stage.CreateNew(str(file))
-    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
-    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-    UsdPhysics.SetStageKilogramsPerUnit(stage, 1.0)
-    stage.GetRootLayer().defaultPrim = root.lstrip("/")
-    return stage
-
-
 def write_geometry(folder: Path, robot: SourceRobot, paths: Paths) -> dict[str, Look]:
     """Write links at rest and their shapes; return the look of each prim that has one."""
     from pxr import UsdGeom
 
-    stage = new_stage(folder / "geometry.usdc", paths.root)
+    stage = new_stage(folder / "geometry.usdc", paths.name)
     UsdGeom.Xform.Define(stage, paths.root)
     stage.DefinePrim(f"{paths.root}/links", "Scope")
     rest = rest_poses(robot)
@@ -219,7 +212,7 @@ def write_materials(folder: Path, paths: Paths, looks: Mapping[str, Look]) -> No
     """Write one material for each look, bind them, and copy their textures beside the layer."""
     from pxr import Gf, Sdf, UsdShade
 
-    stage = new_stage(folder / "materials.usda", paths.root)
+    stage = new_stage(folder / "materials.usda", paths.name)
     stage.OverridePrim(paths.root)
     stage.DefinePrim(f"{paths.root}/materials", "Scope")
     textures: dict[Path, str] = {}
@@ -284,14 +277,16 @@ def write_physics(
     """Write bodies, colliders and joints over the geometry."""
     from pxr import UsdPhysics
 
-    stage = new_stage(folder / "physics.usda", paths.root)
+    stage = new_stage(folder / "physics.usda", paths.name)
     stage.GetRootLayer().subLayerPaths = ["./materials.usda", "./geometry.usdc"]
     root = stage.OverridePrim(paths.root)
     UsdPhysics.ArticulationRootAPI.Apply(root)
     for link in robot.links:
         prim = stage.OverridePrim(paths.links[link.name])
         UsdPhysics.RigidBodyAPI.Apply(prim)
-        _write_mass(prim, link)
+        UsdPhysics.MassAPI.Apply(prim)
+        prim.AddAppliedSchema("NewtonMassAPI")
+        write_inertial(prim, link.inertial or MASSLESS, np.ones(3), SI)
         for i, shape in enumerate(link.colliders):
             collider = stage.OverridePrim(f"{prim.GetPath()}/colliders/shape_{i}")
             UsdPhysics.CollisionAPI.Apply(collider)
@@ -307,45 +302,6 @@ def write_physics(
     for joint in robot.joints:
         _write_joint(stage, joint, robot, paths, drives.get(joint.name))
     stage.GetRootLayer().Save()
-
-
-def _write_mass(prim: Any, link: Any) -> None:
-    from pxr import UsdPhysics, Vt
-
-    UsdPhysics.MassAPI.Apply(prim)
-    prim.AddAppliedSchema("NewtonMassAPI")
-    inertial = link.inertial or MASSLESS
-    write_inertial(prim, inertial.mass_kg, inertial.com_m, inertial.inertia_kgm2, Vt)
-
-
-def write_inertial(
-    prim: Any, mass: float, com: Float[np.ndarray, "3"], inertia: Float[np.ndarray, "3 3"], Vt: Any
-) -> None:
-    """Author mass, centre of mass, the full tensor and its principal moments and axes."""
-    from pxr import Sdf
-
-    write_exact(prim, "physics:mass", mass, keep_zero=mass == 0)
-    write_exact(prim, "physics:centerOfMass", com)
-    six = [inertia[i, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
-    attribute = prim.CreateAttribute("newton:inertia", Sdf.ValueTypeNames.DoubleArray, custom=False)
-    attribute.Set(Vt.DoubleArray([float(v) for v in six]))
-    moments, axes = principal_axes(inertia)
-    prim.GetAttribute("physics:diagonalInertia").Set(tuple(map(float, moments)))
-    from pxr import Gf
-
-    prim.GetAttribute("physics:principalAxes").Set(Gf.Quatf(*map(float, to_quaternion(axes))))
-
-
-def principal_axes(
-    inertia: Float[np.ndarray, "3 3"],
-) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3 3"]]:
-    """Return principal moments and a rotation to them; a diagonal tensor keeps its axes."""
-    if not (inertia - np.diag(np.diag(inertia))).any():
-        return np.diag(inertia), np.eye(3)
-    moments, axes = np.linalg.eigh(inertia)
-    if np.linalg.det(axes) < 0:
-        axes[:, 0] *= -1
-    return moments, axes
 
 
 def _write_joint(
@@ -431,7 +387,7 @@ def write_interface(folder: Path, name: str, paths: Paths, metadata: Mapping[str
     from pxr import Kind, Sdf, Usd, UsdSemantics
 
     file = folder / f"{name}.usda"
-    stage = new_stage(file, paths.root)
+    stage = new_stage(file, paths.name)
     root = stage.DefinePrim(paths.root, "Xform")
     Usd.ModelAPI(root).SetKind(Kind.Tokens.component)
     root.GetPayloads().AddPayload(Sdf.Payload("./physics.usda"))

@@ -145,7 +145,7 @@ def read_looks(obj: Path) -> dict[str, Look]:
 
 
 def _texture(entry: str, mtl: Path) -> Path:
-    """Return the image of a map_Kd entry; a path of the author's own disk falls back to its name."""
+    """Return the image of a map_Kd entry; a path on its author's disk falls back to its name."""
     named = mtl.parent / entry.strip()
     beside = mtl.parent / PureWindowsPath(entry.strip()).name
     for file in (named, beside):

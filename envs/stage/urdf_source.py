@@ -1,4 +1,4 @@
-"""A URDF as plain values, exactly as it says them: read by yourdfpy, checked, package:// resolved."""
+"""A URDF as plain values, as it says them: read by yourdfpy, checked, package:// resolved."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -260,7 +260,7 @@ def _joint(joint: Any, path: Path) -> SourceJoint:
     bounded = joint.type in ("revolute", "prismatic") and limit is not None
     lower = limit.lower if bounded and limit.lower is not None else 0.0 if bounded else -np.inf
     upper = limit.upper if bounded and limit.upper is not None else 0.0 if bounded else np.inf
-    numbers = {
+    numbers: dict[str, Any] = {
         "lower": lower,
         "upper": upper,
         "velocity": None if limit is None else limit.velocity,

@@ -1,13 +1,13 @@
 """Lights, cameras and gravity of a stage."""
 
-from math import atan, inf
+from math import atan
 from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float
 
 from envs.errors import StageError
-from envs.stage.attributes import authored
+from envs.stage.attributes import authored, read_exact
 from envs.stage.scene import Light, LightKind, StageCamera
 from envs.stage.traversal import Transforms
 from envs.stage.units import Units
@@ -80,11 +80,11 @@ def read_gravity(scenes: list[Any], units: Units) -> Float[np.ndarray, "3"]:
     if not scenes:
         return down * STANDARD_GRAVITY
     direction = authored(scenes[0], "physics:gravityDirection")
-    magnitude = authored(scenes[0], "physics:gravityMagnitude")
+    magnitude = read_exact(scenes[0], "physics:gravityMagnitude")
     d = np.zeros(3) if direction is None else np.array(direction, float)
     length = float(np.linalg.norm(d))
     d = units.R_WS @ (d / length) if length > 0 else down
     # A magnitude of −inf is UsdPhysics' "earth gravity".
-    if magnitude is None or magnitude == -inf or magnitude < 0:
+    if magnitude is None or magnitude < 0:
         return d * STANDARD_GRAVITY
-    return d * float(str(np.float32(magnitude))) * units.length_m
+    return d * float(magnitude) * units.length_m

@@ -1,0 +1,243 @@
+"""Layers that Kinetwin writes: the rig that a run starts from, and overrides of what it identified.
+
+A rig is a root layer: `subLayers = [calibration …, scene]` with the robot mounted at /World/robot.
+Overrides are `over`s on the robot's prims: the asset itself stays untouched, and muting the layer
+gives the nominal robot back.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os.path import relpath
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from envs.errors import StageError, unknown
+from envs.stage.attributes import CUSTOM_DATA, JOINT_FIELDS, write_exact
+from envs.stage.mass import six_numbers, write_inertial
+from envs.stage.opening import new_stage, open_stage
+from envs.stage.reader import read_stage
+from envs.stage.scene import Inertial, Joint
+from envs.stage.traversal import Transforms
+from envs.stage.units import Units, read_units
+
+ROBOT = "/World/robot"
+"""Where the robot is mounted in every composed stage."""
+
+OVERRIDABLE = (
+    "armature",
+    "friction.coulomb",
+    "friction.viscous",
+    "friction.stribeck",
+    "friction.stribeck_velocity",
+    "drive.stiffness",
+    "drive.damping",
+    "delay_s",
+    "torque_offset",
+)
+"""Fields of `scene.Joint` that a calibration may write."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """An identified joint value, in SI.
+
+    Attributes:
+        std: Its standard deviation, where it is known.
+        method: How it was found.
+        n: Number of samples that it rests on.
+    """
+
+    value: float
+    std: float | None = None
+    method: str = ""
+    n: int | None = None
+
+
+@dataclass(frozen=True)
+class InertialValue:
+    """Identified mass properties of a body; `std` holds the standard deviation of each number."""
+
+    value: Inertial
+    std: Inertial | None = None
+    method: str = ""
+    n: int | None = None
+
+
+def write_rig(
+    path: Path, *, scene: Path | None, robot: Path, sublayers: Sequence[Path] = ()
+) -> Path:
+    """Write the root layer of a run and check that it composes.
+
+    Args:
+        path: The .usda to write.
+        scene: The stage around the robot; its own robot, if any, is replaced. None for a robot
+            alone with gravity.
+        robot: The robot's interface layer.
+        sublayers: Override layers, strongest first.
+
+    Returns:
+        The path.
+
+    Raises:
+        StageError: A layer is missing, or they do not compose.
+    """
+    from pxr import Sdf, UsdPhysics
+
+    below = [*sublayers, *([] if scene is None else [scene])]
+    for layer in (*below, robot):
+        if not layer.is_file():
+            raise StageError(f"layer not found: {layer}")
+    folder = path.resolve().parent
+
+    def asset(layer: Path) -> str:
+        relative = Path(relpath(layer.resolve(), folder)).as_posix()
+        return relative if relative.startswith("../") else f"./{relative}"
+
+    with _whole(path) as temporary:
+        stage = new_stage(temporary, "World")
+        stage.GetRootLayer().subLayerPaths = [asset(layer) for layer in below]
+        stage.DefinePrim("/World", "Xform")
+        if scene is None:
+            UsdPhysics.Scene.Define(stage, "/World/physics")
+        mounted = stage.DefinePrim(ROBOT, "Xform")
+        # Explicit, so that it takes the place of the scene's own robot instead of joining it.
+        mounted.GetReferences().SetReferences([Sdf.Reference(asset(robot))])
+        mounted.GetPayloads().SetPayloads([])
+        stage.GetRootLayer().Save()
+        open_stage(temporary)
+    return path
+
+
+def write_overrides(
+    path: Path,
+    *,
+    stage: Path,
+    joints: Mapping[str, Mapping[str, Value]],
+    bodies: Mapping[str, Mapping[str, InertialValue]] | None = None,
+    metadata: Mapping[str, str | float | int] | None = None,
+) -> Path:
+    """Write identified values as a layer of `over`s that goes above `stage`.
+
+    Each value goes to the attribute that is read first for its field, in that attribute's unit. The
+    attribute's customData["twin"] carries standard_deviation (in the attribute's unit), method
+    and n.
+
+    Args:
+        path: The .usda to write.
+        stage: The stage that holds the robot; values are checked against it.
+        joints: Joint name → field (one of OVERRIDABLE) → value.
+        bodies: Body name → {"inertial": value}.
+        metadata: Goes to the layer's customLayerData["twin"]: hashes, versions, date.
+
+    Returns:
+        The path.
+
+    Raises:
+        StageError: A target is not in the stage or lies under an instance, where USD would drop the
+            override in silence; or a value is not finite or of the wrong sign.
+    """
+    from pxr import Sdf, Usd, UsdGeom, UsdPhysics
+
+    robot, usd = read_stage(stage).robot, open_stage(stage)
+    units = read_units(usd, str(stage))
+    layer = Sdf.Layer.CreateAnonymous(".usda")
+    usd.GetSessionLayer().subLayerPaths.append(layer.identifier)
+    usd.SetEditTarget(Usd.EditTarget(layer))
+    for name, fields in joints.items():
+        joint = robot.joint(name)
+        if joint.kind == "fixed":
+            raise StageError(f"joint '{name}' is fixed: it has nothing to override")
+        prim = _target(usd, joint.prim)
+        for field, value in fields.items():
+            _write_field(prim, joint, field, value, units)
+    transforms = Transforms(units)
+    named = {body.name: body for body in robot.bodies}
+    for name, quantities in (bodies or {}).items():
+        if name not in named:
+            raise StageError(unknown("body", name, named, where="the stage"))
+        prim = _target(usd, named[name].prim)
+        for key, inertial in quantities.items():
+            if key != "inertial":
+                raise StageError(unknown("quantity", key, ["inertial"], where="a body"))
+            _write_body(prim, name, inertial, transforms)
+
+    layer.customLayerData = {CUSTOM_DATA: dict(metadata or {})}
+    pseudo = layer.pseudoRoot
+    pseudo.SetInfo("upAxis", UsdGeom.GetStageUpAxis(usd))
+    pseudo.SetInfo("metersPerUnit", UsdGeom.GetStageMetersPerUnit(usd))
+    pseudo.SetInfo("kilogramsPerUnit", UsdPhysics.GetStageKilogramsPerUnit(usd))
+    with _whole(path) as temporary:
+        layer.Export(str(temporary))
+    return path
+
+
+def _target(usd: Any, path: str) -> Any:
+    prim = usd.GetPrimAtPath(path)
+    if prim.IsInstanceProxy():
+        raise StageError(f"{path} lies under an instance: USD would drop an override there")
+    return prim
+
+
+def _write_field(prim: Any, joint: Joint, field: str, value: Value, units: Units) -> None:
+    if field not in OVERRIDABLE:
+        raise StageError(unknown("field", field, OVERRIDABLE, where="what can be overridden"))
+    number, where = float(value.value), f"{field} of joint '{joint.name}'"
+    if not np.isfinite(number) or (number < 0 and field != "torque_offset"):
+        raise StageError(f"{where} must be a finite number of 0 or more, not {number}")
+    from pxr import UsdPhysics
+
+    angular = joint.kind == "revolute"
+    dof = "angular" if angular else "linear"
+    if field.startswith("drive."):
+        UsdPhysics.DriveAPI.Apply(prim, dof)
+    candidate = JOINT_FIELDS[field][0]
+    factor = units.joint_factor(candidate.quantity, angular=angular)
+    attribute = write_exact(prim, candidate.attribute.format(dof=dof), number / factor, always=True)
+    std = None if value.std is None else float(value.std) / factor
+    _annotate(attribute, std, value.method, value.n)
+
+
+def _write_body(prim: Any, name: str, value: InertialValue, transforms: Transforms) -> None:
+    from pxr import UsdPhysics, Vt
+
+    inertial, std, units = value.value, value.std, transforms.units
+    numbers = [inertial.mass_kg, *inertial.com_m, *inertial.inertia_kgm2.ravel()]
+    if not np.isfinite(numbers).all() or inertial.mass_kg < 0:
+        raise StageError(f"the inertial of body '{name}' must be finite, with a mass of 0 or more")
+    scale = transforms.frame(prim)[1]
+    UsdPhysics.MassAPI.Apply(prim)
+    write_inertial(prim, inertial, scale, units)
+    deviations: dict[str, Any] = {"physics:mass": None, "physics:centerOfMass": None}
+    deviations["newton:inertia"] = None
+    if std is not None:
+        deviations["physics:mass"] = std.mass_kg / units.mass_kg
+        com = std.com_m / np.abs(scale * units.length_m)
+        deviations["physics:centerOfMass"] = Vt.DoubleArray([float(c) for c in com])
+        deviations["newton:inertia"] = Vt.DoubleArray(
+            six_numbers(std.inertia_kgm2 / units.inertia_kgm2)
+        )
+    for attribute, deviation in deviations.items():
+        _annotate(prim.GetAttribute(attribute), deviation, value.method, value.n)
+
+
+def _annotate(attribute: Any, std: Any, method: str, n: int | None) -> None:
+    data = {"standard_deviation": std, "method": method or None, "n": n}
+    known = {key: value for key, value in data.items() if value is not None}
+    if known:
+        attribute.SetCustomDataByKey(CUSTOM_DATA, known)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Give a name beside `path` to write to, which takes its place once all is written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}-{uuid4().hex}.usda")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,45 @@
+"""Opening and creating USD stages: a stage that does not compose is refused, not half read."""
+
+from pathlib import Path
+from typing import Any
+
+from envs.errors import StageError
+
+
+def open_stage(path: Path) -> Any:
+    """Open a stage as a `Usd.Stage` that composes without an error.
+
+    Raises:
+        StageError: The file is missing or no USD, or a layer, reference or payload of it cannot be
+            found.
+    """
+    from pxr import Tf, Usd, UsdUtils
+
+    if not path.is_file():
+        raise StageError(f"stage not found: {path}")
+    # Collects what USD would print to stderr.
+    delegate = UsdUtils.CoalescingDiagnosticDelegate()
+    try:
+        stage = Usd.Stage.Open(str(path))
+    except Tf.ErrorException as error:
+        reason = str(error).strip().splitlines()[0].rsplit(" : ", 1)[-1].strip("'")
+        raise StageError(f"{path} cannot be opened as USD: {reason}") from error
+    finally:
+        delegate.TakeCoalescedDiagnostics()
+    errors = [str(e).strip() for e in stage.GetCompositionErrors()]
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise StageError(f"{path} does not compose: {errors[0]}{more}")
+    return stage
+
+
+def new_stage(path: Path, root: str) -> Any:
+    """Create a layer in SI, Z-up, with the prim /root as defaultPrim; return its `Usd.Stage`."""
+    from pxr import Usd, UsdGeom, UsdPhysics
+
+    stage = Usd.Stage.CreateNew(str(path))
+    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    UsdPhysics.SetStageKilogramsPerUnit(stage, 1.0)
+    stage.GetRootLayer().defaultPrim = root
+    return stage
