@@ -22,12 +22,14 @@ class Stream:
         t_ns: Time stamps as recorded (they may repeat, run backwards or jump), ns.
         joints: Joint names, in column order.
         signals: Values as recorded, converted to SI; NaN where nothing was logged.
+        start: Position at which the integral of command_velocity starts, where it is known.
     """
 
     name: str
     t_ns: Int[np.ndarray, "sample"]
     joints: tuple[str, ...]
     signals: Mapping[Signal, Float[np.ndarray, "sample joint"]]
+    start: Float[np.ndarray, "joint"] | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays which do not belong together."""
@@ -38,6 +40,10 @@ class Stream:
                     f"{self.name}: {signal} has shape {values.shape}; "
                     f"{expected[0]} time stamps and {expected[1]} joints need {expected}"
                 )
+        if self.start is not None and self.start.shape != (len(self.joints),):
+            raise RecordingError(
+                f"{self.name}: {len(self.start)} start positions for {len(self.joints)} joints"
+            )
 
 
 @dataclass(frozen=True)
