@@ -26,10 +26,10 @@ def align(
     The clock covers what state and command streams have in common; its instants are whole multiples
     of the step since the recording's first stamp. Measured signals are interpolated by PCHIP, which
     never leaves the range of its neighbours, however close two stamps are; on the sample (250 Hz,
-    10 Hz low-pass) it is as near to the truth as a cubic spline: 5e-5 rad. Where the samples of a measured
-    signal are further apart than a gap, the result is bridged and `valid` is False. A commanded
-    position holds until the next one; a commanded velocity is integrated (trapezoids) from its
-    start, or from the measured position where that is unknown, and then held as well.
+    10 Hz low-pass) it is as near to the truth as a cubic spline: 5e-5 rad. Where the samples of a
+    measured signal are further apart than a gap, the result is bridged and `valid` is False. A
+    commanded position holds until the next one; a commanded velocity is integrated (trapezoids)
+    from its start, or from the measured position where that is unknown, and then held as well.
 
     Args:
         recording: What was logged, with the stage's joint names.
