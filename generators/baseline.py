@@ -1,0 +1,100 @@
+"""The renderer that stands on PyBullet's software rasteriser."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from envs.stage.scene import Material, Scene
+from envs.world.tiny_renderer import Paint, TinyRenderer
+from generators.renderer import Frame, Part, parts_of
+from generators.scenario import Look, Scenario
+from generators.shading import Surface, shade, shadow_camera
+
+SHADOW_RADIUS_M = 1.7
+"""Around the focus of the light: a table with its robot."""
+
+SHADOW_SIZE = 720
+"""Of the light's picture, in pixels: 5 mm each."""
+
+
+class BaselineRenderer:
+    """Draws colours at twice the size, labels at pixel centres, and lights them afterwards."""
+
+    def __init__(self, scene: Scene, textures: Sequence[Path]) -> None:
+        self._parts = parts_of(scene)
+        self._textures = tuple(textures)
+        self._rasterizer = TinyRenderer([part.body for part in self._parts])
+        self._ground = {p.body.name for p in self._parts if p.body.label == "ground"}
+        # The last entry is for −1, where nothing is seen.
+        self._instance_of = np.array([p.instance.id for p in self._parts] + [0], np.int32)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All bodies of the scene."""
+        return self._parts
+
+    def close(self) -> None:
+        """Give the physics client back."""
+        self._rasterizer.close()
+
+    def render(self, scenario: Scenario) -> Frame:
+        """Draw one scenario: its colours, its light, and what the light sees."""
+        camera, lighting = scenario.camera, scenario.lighting
+        paints = {part.body.name: self._paints(part, scenario) for part in self._parts}
+        light = shadow_camera(lighting, radius_m=SHADOW_RADIUS_M, size=SHADOW_SIZE)
+        # The ground throws no shadow on anything, and would fill most of the light's picture.
+        standing = {k: v for k, v in scenario.poses.items() if k not in self._ground}
+        self._rasterizer.arrange(standing, paints)
+        shadow = self._rasterizer.capture(
+            light.X_WC, light.intrinsics, (light.width, light.height), (light.near_m, light.far_m)
+        )
+        self._rasterizer.arrange(scenario.poses, paints)
+        fx, fy, cx, cy = camera.intrinsics
+        depth_range = camera.near_m, camera.far_m
+        # Twice the focal length and centre: sample (2u, 2v) is the centre of pixel (u, v).
+        colors = self._rasterizer.capture(
+            camera.X_WC,
+            (2 * fx, 2 * fy, 2 * cx, 2 * cy),
+            (2 * camera.width, 2 * camera.height),
+            depth_range,
+        )
+        lit = self._rasterizer.capture(
+            camera.X_WC,
+            camera.intrinsics,
+            (camera.width, camera.height),
+            depth_range,
+            light_W=lighting.direction_W,
+        )
+        color = colors.rgb[::2, ::2].max(axis=-1)
+        surface = Surface(
+            albedo=colors.rgb,
+            body=colors.body,
+            depth_m=np.ascontiguousarray(colors.depth_m[::2, ::2]),
+            cosine=lit.rgb.max(axis=-1) / np.maximum(color, 1).astype(np.float32),
+            shadow_camera=light,
+            shadow_depth_m=shadow.depth_m,
+        )
+        part_id = np.ascontiguousarray(colors.body[::2, ::2])
+        return Frame(
+            rgb=shade(surface, camera, lighting),
+            depth_m=surface.depth_m,
+            part_id=part_id,
+            instance_id=self._instance_of[part_id],
+            camera=camera,
+        )
+
+    def _paints(self, part: Part, scenario: Scenario) -> list[Paint]:
+        """Return the paint of each visual: its material, changed as the scenario says."""
+        look = scenario.looks.get(part.body.name, Look())
+        paints = []
+        for shape in part.body.visuals:
+            material = shape.material or Material("default")
+            color, image = material.base_color, material.texture
+            if look.color is not None:
+                color, image = look.color, None
+            if look.texture is not None:
+                image = self._textures[look.texture]
+            (r, g, b), (tint_r, tint_g, tint_b) = color, look.tint
+            paints.append(Paint((r * tint_r, g * tint_g, b * tint_b), image))
+        return paints

@@ -1,0 +1,85 @@
+"""What is varied from picture to picture, and how far."""
+
+from dataclasses import dataclass
+
+from envs.errors import ConfigError
+from generators.distributions import Distribution, Uniform
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """One distribution per varied value; azimuths are counted from where the robot faces.
+
+    Attributes:
+        object_count: How many of the stage's objects are shown; rounded, at most all.
+        object_radius_m: Lower and upper distance of objects from the robot's base.
+        object_azimuth_deg: Lower and upper azimuth of objects.
+        object_clearance_m: Kept free around each object.
+        texture_share: How many of the surfaces carry a pattern, 0..1.
+        robot_lightness: Of the robot's tint, 1 leaves it as it is.
+        camera_azimuth_deg: Where the camera stands around the robot.
+        camera_elevation_deg: How far above the horizon it stands.
+        camera_fov_deg: Its horizontal field of view.
+        camera_fill: How much of the picture's width or height the robot takes up.
+        camera_roll_deg: Turn about its axis.
+        light_azimuth_deg: Where the sun stands.
+        light_elevation_deg: How high it stands.
+        light_temperature_k: Colour of the sun.
+        light_sun: Strength of the sun on a white surface that faces it.
+        light_sky: Strength of the light from all around.
+        light_penumbra_m: Half the width of a shadow's edge.
+    """
+
+    object_count: Distribution
+    object_radius_m: tuple[float, float]
+    object_azimuth_deg: tuple[float, float]
+    object_clearance_m: float
+    texture_share: float
+    robot_lightness: Distribution
+    camera_azimuth_deg: Distribution
+    camera_elevation_deg: Distribution
+    camera_fov_deg: Distribution
+    camera_fill: Distribution
+    camera_roll_deg: Distribution
+    light_azimuth_deg: Distribution
+    light_elevation_deg: Distribution
+    light_temperature_k: Distribution
+    light_sun: Distribution
+    light_sky: Distribution
+    light_penumbra_m: Distribution
+
+    def __post_init__(self) -> None:
+        """Refuse intervals the wrong way round, and shares outside 0..1."""
+        for name in ("object_radius_m", "object_azimuth_deg"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise ConfigError(f"{name} must go from low to high, not [{low}, {high}]")
+        if self.object_radius_m[0] < 0 or self.object_clearance_m < 0:
+            raise ConfigError(
+                "object_radius_m and object_clearance_m must not be negative, not "
+                f"{self.object_radius_m[0]} and {self.object_clearance_m}"
+            )
+        if not 0 <= self.texture_share <= 1:
+            raise ConfigError(f"texture_share must lie in 0..1, not {self.texture_share}")
+
+
+TABLETOP = Ranges(
+    object_count=Uniform(3, 6),
+    object_radius_m=(0.28, 0.75),
+    object_azimuth_deg=(-110.0, 110.0),
+    object_clearance_m=0.015,
+    texture_share=0.6,
+    robot_lightness=Uniform(0.72, 0.92),
+    camera_azimuth_deg=Uniform(-75, 75),
+    camera_elevation_deg=Uniform(12, 48),
+    camera_fov_deg=Uniform(40, 58),
+    camera_fill=Uniform(0.62, 0.92),
+    camera_roll_deg=Uniform(-4, 4),
+    light_azimuth_deg=Uniform(-180, 180),
+    light_elevation_deg=Uniform(30, 75),
+    light_temperature_k=Uniform(3400, 7500),
+    light_sun=Uniform(0.45, 0.95),
+    light_sky=Uniform(0.3, 0.6),
+    light_penumbra_m=Uniform(0.004, 0.02),
+)
+"""A robot on a table, seen from about two metres in rooms of many kinds."""

@@ -1,0 +1,85 @@
+"""What a renderer is: a scenario goes in, a picture with exact labels comes out."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float32, Int32, UInt8
+
+from envs.stage.scene import Body, Scene
+from generators.camera import Camera
+from generators.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One thing that a picture can show.
+
+    Attributes:
+        id: From 1; 0 is where nothing is.
+        name: Of the robot or the body, unique in the scene.
+        label: Its semantic class.
+        static: It belongs to the surroundings and never moves.
+    """
+
+    id: int
+    name: str
+    label: str
+    static: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """A body as a piece of an instance: a link of the robot, or an object as a whole."""
+
+    body: Body
+    instance: Instance
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture and its labels; all arrays have a value per pixel centre.
+
+    Attributes:
+        rgb: sRGB colours, smooth at edges.
+        depth_m: Distance along the optical axis, m; inf where nothing is seen.
+        part_id: Index into the renderer's parts; −1 where nothing is seen.
+        instance_id: `Instance.id`; 0 where nothing is seen.
+    """
+
+    rgb: UInt8[np.ndarray, "h w 3"]
+    depth_m: Float32[np.ndarray, "h w"]
+    part_id: Int32[np.ndarray, "h w"]
+    instance_id: Int32[np.ndarray, "h w"]
+    camera: Camera
+
+
+class Renderer(Protocol):
+    """Draws scenarios of one scene. Equal scenarios give equal frames, whatever came before."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What `part_id` counts, see `parts_of`."""
+
+    def render(self, scenario: Scenario) -> Frame:
+        """Draw one scenario."""
+
+    def close(self) -> None:
+        """Give back what the renderer holds."""
+
+
+def parts_of(scene: Scene) -> tuple[Part, ...]:
+    """Return all bodies of a scene: each articulation is one instance, each other body one."""
+    owners = [(a.name, a.bodies[0].label, a.bodies, False) for a in scene.articulations]
+    owners += [(b.name, b.label, (b,), False) for b in scene.objects]
+    owners += [(b.name, b.label, (b,), True) for b in scene.static]
+    return tuple(
+        Part(body, Instance(i, name, label, static))
+        for i, (name, label, bodies, static) in enumerate(owners, start=1)
+        for body in bodies
+    )
+
+
+def instances_of(parts: tuple[Part, ...]) -> tuple[Instance, ...]:
+    """Return each instance once, by ascending id."""
+    return tuple(dict.fromkeys(part.instance for part in parts))

@@ -1,0 +1,287 @@
+"""What one picture shows: drawn for (seed, index), the same in every process and order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from envs.errors import RecordingError
+from envs.frames import Pose
+from envs.stage.scene import Scene
+from envs.stage.tree import Tree, reduce_tree
+from envs.telemetry.trajectory import Trajectory
+from envs.world.dynamics import forward_kinematics
+from generators.camera import Camera, look_at
+from generators.colors import RGB, from_oklch, from_temperature, scaled
+from generators.distributions import stream
+from generators.placement import Footing, Hull, Region, footing, place, region_of, robot_hulls
+from generators.ranges import Ranges
+from generators.shading import Lighting
+from generators.textures import COUNT
+
+GOLDEN_RATIO = (np.sqrt(5) - 1) / 2
+"""Multiples of it, modulo one, fill an interval evenly however many there are."""
+
+NEAR_M, FAR_M = 0.05, 30.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a body is painted.
+
+    Attributes:
+        color: Linear RGB in place of its materials' colours; None keeps them.
+        tint: Linear RGB that is multiplied in.
+        texture: Index of the pattern that is multiplied in, see `textures`.
+    """
+
+    color: RGB | None = None
+    tint: RGB = (1.0, 1.0, 1.0)
+    texture: int | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """All that a renderer is told about one picture.
+
+    Attributes:
+        index: Of the picture in its data set.
+        t_s: Time in the recording.
+        q: Positions of the recorded joints in the order of `Studio.tree`, rad or m.
+        poses: Body name → X_WB; a body that is not named is not there.
+        looks: Body name → paint; a body that is not named looks as the stage has it.
+    """
+
+    index: int
+    t_s: float
+    q: Float[np.ndarray, "joint"]
+    poses: Mapping[str, Pose]
+    looks: Mapping[str, Look]
+    lighting: Lighting
+    camera: Camera
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What drawing a scenario takes from a scene, made ready once.
+
+    Attributes:
+        scene: Where everything is.
+        tree: Its robot with the recorded joints; all others are welded at 0.
+        hulls: Of the robot's bodies.
+        feet: Object name → how it stands.
+        region: Where objects may stand.
+    """
+
+    scene: Scene
+    tree: Tree
+    hulls: tuple[Hull, ...]
+    feet: Mapping[str, Footing]
+    region: Region
+
+
+def prepare(scene: Scene, joints: tuple[str, ...]) -> Studio:
+    """Return a scene made ready for drawing scenarios of recordings with these joints."""
+    robot = scene.robot
+    return Studio(
+        scene=scene,
+        tree=reduce_tree(robot, joints, scene.gravity_mps2),
+        hulls=robot_hulls(robot),
+        feet={body.name: footing(body) for body in scene.objects},
+        region=region_of(scene),
+    )
+
+
+def body_poses(tree: Tree, q: Float[np.ndarray, "joint"]) -> dict[str, Pose]:
+    """Return X_WB of all bodies of the robot at joint positions in the tree's order."""
+    poses = dict(tree.base)
+    for X_WL, group in zip(forward_kinematics(tree, q), tree.groups, strict=True):
+        poses |= {name: X_WL @ X_LB for name, X_LB in group.items()}
+    return poses
+
+
+def draw(
+    studio: Studio,
+    trajectory: Trajectory,
+    ranges: Ranges,
+    *,
+    seed: int,
+    index: int,
+    size: tuple[int, int],
+) -> Scenario:
+    """Draw what picture `index` shows.
+
+    Args:
+        studio: The scene, made ready.
+        trajectory: The recording; only measured samples are shown.
+        ranges: How far things vary.
+        seed: Of the data set.
+        index: Of the picture.
+        size: Of the picture, (width, height).
+    """
+    sample = _sample(trajectory, seed, index)
+    columns = [trajectory.joints.index(joint) for joint in studio.tree.joints]
+    q = trajectory.q[sample, columns]
+    robot = body_poses(studio.tree, q)
+    poses = {**robot, **_objects(studio, robot, ranges, stream(seed, index, "objects"))}
+    poses |= {body.name: body.X_WB for body in studio.scene.static}
+    camera, target = _camera(studio, robot, ranges, stream(seed, index, "camera"), size)
+    paint = stream(seed, index, "paint")
+    floor = from_oklch(paint.uniform(0.5, 0.85), paint.uniform(0.0, 0.035), paint.uniform(0, 360))
+    return Scenario(
+        index=index,
+        t_s=float(trajectory.t_s[sample]),
+        q=q,
+        poses=poses,
+        looks=_looks(studio.scene, ranges, paint, floor),
+        lighting=_lighting(studio, ranges, stream(seed, index, "light"), target, floor),
+        camera=camera,
+    )
+
+
+def _sample(trajectory: Trajectory, seed: int, index: int) -> int:
+    """Return which sample is shown: evenly spread over the measured ones, for any number."""
+    measured = np.flatnonzero(trajectory.measured)
+    if len(measured) == 0:
+        raise RecordingError("the recording has no measured sample to be shown")
+    start = stream(seed, 0, "recording").random()
+    return int(measured[int((start + index * GOLDEN_RATIO) % 1.0 * len(measured))])
+
+
+def _objects(
+    studio: Studio, robot: Mapping[str, Pose], ranges: Ranges, rng: np.random.Generator
+) -> dict[str, Pose]:
+    """Choose objects and put them down, the widest first, since they find a place less easily."""
+    names = [body.name for body in studio.scene.objects]
+    count = int(np.clip(round(ranges.object_count.sample(rng)), 0, len(names)))
+    chosen = [names[i] for i in rng.permutation(len(names))[:count]]
+    chosen.sort(key=lambda name: -studio.feet[name].radius_m)
+    low, high = np.radians(ranges.object_azimuth_deg)
+    return place(
+        studio.feet,
+        chosen,
+        studio.hulls,
+        robot,
+        studio.region,
+        radius_m=ranges.object_radius_m,
+        azimuth_rad=(float(low), float(high)),
+        clearance_m=ranges.object_clearance_m,
+        rng=rng,
+    )
+
+
+def _camera(
+    studio: Studio,
+    robot: Mapping[str, Pose],
+    ranges: Ranges,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+) -> tuple[Camera, Float[np.ndarray, "3"]]:
+    """Return a camera that sees the whole robot, and the point it is aimed at."""
+    points = np.concatenate(
+        [h.points @ robot[h.body][:3, :3].T + robot[h.body][:3, 3] for h in studio.hulls]
+    )
+    azimuth = studio.region.heading_rad + np.radians(ranges.camera_azimuth_deg.sample(rng))
+    elevation = np.radians(ranges.camera_elevation_deg.sample(rng))
+    fov = np.radians(ranges.camera_fov_deg.sample(rng))
+    fill = ranges.camera_fill.sample(rng)
+    roll = np.radians(ranges.camera_roll_deg.sample(rng))
+    back = np.array(
+        [
+            np.cos(elevation) * np.cos(azimuth),
+            np.cos(elevation) * np.sin(azimuth),
+            np.sin(elevation),
+        ]
+    )
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    X = look_at(middle + back, middle, roll_rad=float(roll))
+    in_view = (points - middle) @ X[:3, :3]
+    middle = middle + X[:3, :2] @ ((in_view.min(axis=0) + in_view.max(axis=0)) / 2)[:2]
+    in_view = (points - middle) @ X[:3, :3]
+    # Far enough back that |x| ≤ fill · half width · (z + distance), for each point and both axes.
+    width, height = size
+    half = np.tan(fov / 2) * np.array([1.0, height / width])
+    distance = (np.abs(in_view[:, :2]) / (fill * half) - in_view[:, 2:]).max()
+    # What is left of the picture lets the robot stand off its middle.
+    shift = rng.uniform(-0.8, 0.8, 2) * (1 - fill) * half * distance
+    target = middle + X[:3, :2] @ shift
+    camera = Camera.with_view(
+        look_at(target + distance * back, target, roll_rad=float(roll)),
+        float(fov),
+        size,
+        near_m=NEAR_M,
+        far_m=FAR_M,
+    )
+    return camera, middle
+
+
+def _lighting(
+    studio: Studio,
+    ranges: Ranges,
+    rng: np.random.Generator,
+    target: Float[np.ndarray, "3"],
+    floor: RGB,
+) -> Lighting:
+    """Return a sun, and a sky whose colour leans the other way."""
+    azimuth = studio.region.heading_rad + np.radians(ranges.light_azimuth_deg.sample(rng))
+    elevation = np.radians(ranges.light_elevation_deg.sample(rng))
+    kelvin = ranges.light_temperature_k.sample(rng)
+    sky = ranges.light_sky.sample(rng)
+    sun = ranges.light_sun.sample(rng)
+    white = from_temperature(kelvin)
+    # Shade looks blue under a warm lamp and neutral under a cold one.
+    shade = from_temperature(float(np.clip(13500 - kelvin, 6000, 9500)))
+    backdrop = float(rng.uniform(0.75, 1.1))
+    total = sky + 0.6 * sun
+    return Lighting(
+        direction_W=np.array(
+            [
+                np.cos(elevation) * np.cos(azimuth),
+                np.cos(elevation) * np.sin(azimuth),
+                np.sin(elevation),
+            ]
+        ),
+        sun=scaled(white, sun),
+        sky=scaled(shade, sky),
+        ground=scaled(white, 0.45 * sky),
+        backdrop=scaled(floor, backdrop * total),
+        penumbra_m=ranges.light_penumbra_m.sample(rng),
+        focus_W=target,
+    )
+
+
+def _looks(scene: Scene, ranges: Ranges, rng: np.random.Generator, floor: RGB) -> dict[str, Look]:
+    """Paint the robot nearly white, the surroundings calmly, the objects in clear colours."""
+
+    def pattern() -> int | None:
+        number = int(rng.integers(COUNT))
+        return number if rng.random() < ranges.texture_share else None
+
+    tint = from_oklch(
+        ranges.robot_lightness.sample(rng), rng.uniform(0.0, 0.02), rng.uniform(0, 360)
+    )
+    looks = {body.name: Look(tint=tint) for body in scene.robot.bodies}
+    for body in scene.static:
+        looks[body.name] = Look(color=floor, texture=pattern())
+        if body.label == "table":
+            looks[body.name] = Look(color=_table(rng), texture=pattern())
+    # Hues go around the circle, so that no two objects of a picture look alike.
+    hue, step = rng.uniform(0, 360), 360 / max(len(scene.objects), 1)
+    order = rng.permutation(len(scene.objects))
+    for turn, body in zip(order, scene.objects, strict=True):
+        looks[body.name] = Look(color=_vivid(rng, hue + step * turn), texture=pattern())
+    return looks
+
+
+def _table(rng: np.random.Generator) -> RGB:
+    """Wood, slate or plain: browns, greys, off-whites."""
+    if rng.random() < 0.5:
+        return from_oklch(rng.uniform(0.5, 0.8), rng.uniform(0.03, 0.08), rng.uniform(50, 85))
+    return from_oklch(rng.uniform(0.35, 0.92), rng.uniform(0.0, 0.03), rng.uniform(0, 360))
+
+
+def _vivid(rng: np.random.Generator, hue_deg: float) -> RGB:
+    """A clear colour; one in six is nearly grey."""
+    chroma = rng.uniform(0.0, 0.03) if rng.random() < 1 / 6 else rng.uniform(0.09, 0.17)
+    return from_oklch(rng.uniform(0.5, 0.78), chroma, hue_deg + rng.uniform(-12, 12))
