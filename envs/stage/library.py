@@ -9,6 +9,7 @@ from assets.catalog import ROBOT_SOURCES, ROBOTS, RobotSource
 from envs.errors import StageError, unknown
 from envs.stage.attributes import CUSTOM_DATA
 from envs.stage.urdf import IMPORTER_VERSION, hash_files, import_urdf
+from envs.stage.urdf_layers import LAYERS
 
 
 def robot_asset(name: str, *, robots: Path = ROBOTS) -> Path:
@@ -54,7 +55,7 @@ def _locate(source: RobotSource, name: str) -> Path:
 
 def _fresh(interface: Path, urdf: Path, recipe: str) -> bool:
     """Whether an asset was built by this importer, from these very files, in the same way."""
-    if not interface.is_file():
+    if not interface.is_file() or not all((interface.parent / f).is_file() for f in LAYERS):
         return False
     built = _provenance(interface)
     return (

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from envs.stage.assembly import assemble
+from envs.stage.assembly import Parts, assemble
 from envs.stage.geometry import collider_shape, visual_shapes
 from envs.stage.joints import read_joint
 from envs.stage.mass import read_inertial
@@ -40,14 +40,8 @@ def read_stage(path: Path) -> Scene:
     }
     joints = [read_joint(prim, prims.bodies, transforms) for prim in prims.joints]
     kinematic = {p for p, body in prims.bodies.items() if body.kinematic}
-    articulations, free = assemble(
-        bodies,
-        kinematic,
-        [j for j in joints if j is not None],
-        prims.roots,
-        names,
-        transforms.units,
-    )
+    parts = Parts(bodies, kinematic, [j for j in joints if j is not None], prims.roots, names)
+    articulations, free = assemble(parts, transforms.units)
     still = tuple(b for b in free if b.prim in kinematic)
     return Scene(
         articulations=tuple(articulations),

@@ -39,7 +39,7 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Material:
-    """A UsdPreviewSurface: `base_color` is linear RGB in 0..1 and multiplies the image `texture`."""
+    """A UsdPreviewSurface: `base_color` (linear RGB, 0..1) multiplies the image `texture`."""
 
     name: str
     base_color: tuple[float, float, float] = (0.5, 0.5, 0.5)

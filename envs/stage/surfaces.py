@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from envs.errors import StageError
 from envs.stage.attributes import authored
 from envs.stage.scene import Material
 
@@ -89,12 +90,19 @@ class Surfaces:
                 file = source.GetInput("file").Get()
                 scale = source.GetInput("scale")
                 factor = scale.Get() if scale and scale.Get() is not None else (1.0, 1.0, 1.0)
-                path = Path(file.resolvedPath) if file and file.resolvedPath else None
-                return (float(factor[0]), float(factor[1]), float(factor[2])), path
+                return (float(factor[0]), float(factor[1]), float(factor[2])), _image(source, file)
             value = attribute.Get()
             if value is not None and len(value) == 3:
                 return (float(value[0]), float(value[1]), float(value[2])), None
         return None, None
+
+
+def _image(source: Any, file: Any) -> Path | None:
+    if not file or not file.path:
+        return None
+    if not file.resolvedPath:
+        raise StageError(f"{source.GetPath()}: the texture '{file.path}' was not found")
+    return Path(file.resolvedPath)
 
 
 def _number(shader: Any, names: tuple[str, ...], default: float) -> float:

@@ -128,7 +128,7 @@ def survey(stage: Any, transforms: Transforms) -> Prims:
 
     prims = Prims()
     above: dict[Any, _Inherited] = {}
-    for prim in Usd.PrimRange(stage.GetPseudoRoot(), Usd.TraverseInstanceProxies()):
+    for prim in stage.Traverse(Usd.TraverseInstanceProxies()):
         path = prim.GetPath()
         parent = above.get(path.GetParentPath(), _Inherited())
         type_name, schemas = str(prim.GetTypeName()), applied(prim)
@@ -167,7 +167,9 @@ def _sort(prim: Any, type_name: str, collides: bool, prims: Prims) -> None:
     if type_name in JOINTS or prim.IsA(UsdPhysics.Joint):
         prims.joints.append(prim)
     elif type_name == "Camera":
-        prims.cameras.append(prim)
+        # Orthographic cameras are an editor's views of the stage, not part of the world.
+        if prim.GetAttribute("projection").Get() == UsdGeom.Tokens.perspective:
+            prims.cameras.append(prim)
     elif type_name == "PhysicsScene":
         prims.scenes.append(prim)
     elif prim.HasAPI(UsdLux.LightAPI):

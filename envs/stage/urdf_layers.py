@@ -25,6 +25,9 @@ from envs.stage.units import SI
 from envs.stage.urdf_meshes import Look, load_mesh, read_looks
 from envs.stage.urdf_source import SourceJoint, SourceRobot, SourceShape
 
+LAYERS = ("physics.usda", "geometry.usdc", "materials.usda")
+"""What lies below the interface."""
+
 
 @dataclass(frozen=True)
 class Paths:

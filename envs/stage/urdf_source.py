@@ -158,7 +158,7 @@ def _parse(path: Path) -> Any:
         raise StageError(f"{path} is no well-formed XML: {error}") from error
     if element.tag != "robot":
         raise StageError(f"{path} is no URDF: its root is <{element.tag}>, not <robot>")
-    for link in element.iter("link"):
+    for link in element.findall("link"):
         inertia = link.find("inertial/inertia")
         missing = {"ixx", "iyy", "izz"} - set(inertia.keys() if inertia is not None else ())
         if link.find("inertial") is not None and (missing or link.find("inertial/mass") is None):

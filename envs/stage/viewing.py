@@ -50,12 +50,8 @@ def read_camera(prim: Any, name: str, transforms: Transforms) -> StageCamera:
     """Return a camera in optical axes (x right, y down, z forward).
 
     Raises:
-        StageError: It does not project by perspective.
+        StageError: Its focal length or aperture is not positive.
     """
-    if prim.GetAttribute("projection").Get() != "perspective":
-        raise StageError(
-            f"{prim.GetPath()}: only cameras with perspective projection are supported"
-        )
     focal = float(prim.GetAttribute("focalLength").Get())
     aperture = float(prim.GetAttribute("horizontalAperture").Get())
     if focal <= 0 or aperture <= 0:
