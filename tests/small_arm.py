@@ -1,6 +1,7 @@
 """A scene built by hand: a small arm, a table, a cube that can fall."""
 
 import numpy as np
+import pinocchio
 
 from envs.frames import axis_angle, pose
 from envs.stage.scene import (
@@ -14,6 +15,7 @@ from envs.stage.scene import (
     Scene,
     Shape,
 )
+from envs.stage.tree import Tree
 
 GRAVITY = np.array([0.0, 0.0, -9.81])
 
@@ -99,3 +101,15 @@ def scene(
     static: tuple[Body, ...] = (),
 ) -> Scene:
     return Scene((robot,), objects, static, (), (), GRAVITY)
+
+
+def pinocchio_model(tree: Tree) -> pinocchio.Model:
+    model = pinocchio.Model()
+    model.gravity = pinocchio.Motion(tree.gravity, np.zeros(3))
+    kinds = pinocchio.JointModelRevoluteUnaligned, pinocchio.JointModelPrismaticUnaligned
+    for i, name in enumerate(tree.joints):
+        kind = kinds[int(tree.prismatic[i])](tree.axis[i])
+        k = model.addJoint(int(tree.parent[i]) + 1, kind, pinocchio.SE3(tree.X_PJ[i]), name)
+        inertia = pinocchio.Inertia.FromDynamicParameters(tree.pi[i])
+        model.appendBodyToJoint(k, inertia, pinocchio.SE3.Identity())
+    return model

@@ -9,23 +9,11 @@ import pytest
 from envs.errors import StageError
 from envs.frames import from_quaternion, pose
 from envs.stage.scene import Articulation, Body, Inertial, Mesh, Shape
-from envs.stage.tree import Tree, joint_motion
+from envs.stage.tree import joint_motion
 from envs.world.bullet import MAX_LINKS, BulletWorld
-from tests.small_arm import arm, arm_joints, box, random_pose, scene, tetrahedron
+from tests.small_arm import arm, arm_joints, box, pinocchio_model, random_pose, scene, tetrahedron
 
 DT = 1e-3
-
-
-def pinocchio_model(tree: Tree) -> pinocchio.Model:
-    model = pinocchio.Model()
-    model.gravity = pinocchio.Motion(tree.gravity, np.zeros(3))
-    kinds = pinocchio.JointModelRevoluteUnaligned, pinocchio.JointModelPrismaticUnaligned
-    for i, name in enumerate(tree.joints):
-        kind = kinds[int(tree.prismatic[i])](tree.axis[i])
-        k = model.addJoint(int(tree.parent[i]) + 1, kind, pinocchio.SE3(tree.X_PJ[i]), name)
-        inertia = pinocchio.Inertia.FromDynamicParameters(tree.pi[i])
-        model.appendBodyToJoint(k, inertia, pinocchio.SE3.Identity())
-    return model
 
 
 def kinematics(robot: Articulation, q: dict[str, float]) -> dict[str, np.ndarray]:

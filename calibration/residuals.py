@@ -1,0 +1,66 @@
+"""How far a simulated trajectory is from a measured one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from envs.errors import RecordingError
+from envs.telemetry.filtering import lowpass
+from envs.telemetry.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Root mean square of simulated minus measured, per joint; None where one side lacks a signal.
+
+    Attributes:
+        q: rad or m.
+        qd: rad/s or m/s.
+        tau: N·m or N.
+    """
+
+    q: Float[np.ndarray, "joint"]
+    qd: Float[np.ndarray, "joint"] | None
+    tau: Float[np.ndarray, "joint"] | None
+
+
+def rmse(
+    simulated: Trajectory,
+    measured: Trajectory,
+    *,
+    use: Bool[np.ndarray, "time"],
+    cutoff_hz: float | None = None,
+) -> Errors:
+    """Return the root-mean-square errors over the samples in use.
+
+    Args:
+        simulated: On the same clock and joints as the measured one.
+        measured: What it is held against.
+        use: Which samples count; samples bridged over a gap are the caller's to leave out.
+        cutoff_hz: Low-pass both sides alike first: noise and the ripple of a command that is held
+            between its updates are no error of the model.
+
+    Raises:
+        RecordingError: The two do not belong together, or no sample is in use.
+    """
+    if simulated.joints != measured.joints:
+        raise RecordingError(
+            f"cannot compare joints {', '.join(simulated.joints)} with {', '.join(measured.joints)}"
+        )
+    if simulated.t_s.shape != measured.t_s.shape or not np.allclose(simulated.t_s, measured.t_s):
+        raise RecordingError("cannot compare two trajectories on different clocks")
+    if not use.any():
+        raise RecordingError("no sample is left to compare the trajectories over")
+
+    def error(
+        a: Float[np.ndarray, "time joint"] | None, b: Float[np.ndarray, "time joint"] | None
+    ) -> Float[np.ndarray, "joint"] | None:
+        if a is None or b is None:
+            return None
+        difference = a - b if cutoff_hz is None else lowpass(a - b, measured.dt_s, cutoff_hz)
+        return np.asarray(np.sqrt((difference[use] ** 2).mean(axis=0)))
+
+    q = error(simulated.q, measured.q)
+    assert q is not None, "a trajectory always has positions"
+    return Errors(q, error(simulated.qd, measured.qd), error(simulated.tau, measured.tau))
