@@ -161,9 +161,12 @@ def delayed_commands(
     delay_s: Float[np.ndarray, "*copy joint"],
     dt_s: float,
 ) -> Float[np.ndarray, "step copy joint"]:
-    """Return the command that acts at the end of each step, linear between samples of the grid.
+    """Return the command that acts in each step, linear between the middles of the samples' holds.
 
-    Before the first sample and after the last one the command holds.
+    A sample of the grid holds until the next one, so that on average it stands for half a step
+    later. Taken from there at the end of the step, where the implicit drive compares it with the
+    position, a held command acts neither early nor late. Before the first sample and after the last
+    one the command holds.
 
     Args:
         command: Commanded positions on the grid.
@@ -173,7 +176,7 @@ def delayed_commands(
         dt_s: Step of the grid and of the simulation, s.
     """
     copies, n = len(start), command.shape[1]
-    at = start[:, None] + 1 - np.broadcast_to(delay_s, (copies, n)) / dt_s
+    at = start[:, None] + 0.5 - np.broadcast_to(delay_s, (copies, n)) / dt_s
     whole = np.floor(at)
     part = at - whole
     index = np.arange(steps)[:, None, None] + whole.astype(int)

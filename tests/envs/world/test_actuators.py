@@ -138,7 +138,7 @@ def test_gains_far_beyond_an_explicit_drive_stay_stable() -> None:
     )
     rollout, _ = follow(replace(stiff, delay_s=np.zeros(N)), 1e-3, 1.0)
     target = swing(np.arange(1001) * 1e-3)
-    lag = stiff.damping / stiff.stiffness
+    lag = stiff.damping / stiff.stiffness + 0.5e-3  # a held sample is late by half its hold
     late = swing(np.arange(1001)[:, None] * 1e-3 - lag)[:, np.arange(N), np.arange(N)]
     assert np.abs(rollout.q[200:, 0] - late[200:]).max() < 1e-3 < np.abs(target - late).max()
 
@@ -163,18 +163,36 @@ def test_copies_do_not_see_each_other() -> None:
 
 def test_a_command_arrives_later_by_its_delay() -> None:
     dt, t = 1e-3, np.arange(400) * 1e-3
-    command = np.stack([2.0 * t, np.sin(3 * t)], axis=1)
+    # Sampled at the middle of each hold, which is what a held sample stands for.
+    middle = t + dt / 2
+    command = np.stack([2.0 * middle, np.sin(3 * middle)], axis=1)
     delay = np.array([[0.0, 0.0], [0.0123, 0.2], [0.0005, 0.0031]])
     start = np.array([100, 100, 250])
     acting = delayed_commands(command, start, 100, delay, dt)
     ends = (start + 1 + np.arange(100)[:, None]) * dt
-    when = ends[..., None] - delay
-    np.testing.assert_allclose(acting[..., 0], 2.0 * np.maximum(when[..., 0], 0), atol=1e-12)
+    when = np.maximum(ends[..., None] - delay, dt / 2)
+    np.testing.assert_allclose(acting[..., 0], 2.0 * when[..., 0], atol=1e-12)
     # Linear between samples: off by at most dt²/8 times the curvature.
-    np.testing.assert_allclose(acting[..., 1], np.sin(3 * np.maximum(when[..., 1], 0)), atol=1.2e-6)
+    np.testing.assert_allclose(acting[..., 1], np.sin(3 * when[..., 1]), atol=1.2e-6)
     assert acting[0, 1, 1] == command[0, 1]  # before the recording the first command holds
     after = delayed_commands(command, np.array([395]), 10, np.zeros(2), dt)
     np.testing.assert_array_equal(after[-1, 0], command[-1])
+
+
+def test_a_held_command_acts_neither_early_nor_late() -> None:
+    """A held ramp is late by half a hold; a stiff drive follows it by damping / stiffness."""
+    p = replace(stage_parameters(), stiffness=np.full(N, 4e5), damping=np.full(N, 4e3))
+    p = replace(p, max_force=np.full(N, np.inf), delay_s=np.array([0.0, 0.004, 0.0075]))
+    speed = 0.4
+    command = np.broadcast_to(speed * np.arange(601)[:, None] * 1e-3, (601, N))
+    commands = delayed_commands(command, np.zeros(1, int), 600, p.delay_s, 1e-3)
+    robot = scene(arm(np.random.default_rng(4), N))
+    with BulletWorld(robot, joints=arm_joints(N), colliders=False) as world:
+        rollout = simulate(world, p, commands, np.zeros((1, N)), np.zeros((1, N)))
+    late = p.delay_s + 0.5e-3 + p.damping / p.stiffness
+    expected = speed * (0.6 - late) - rollout.tau[-1, 0] / p.stiffness
+    # The torque, in 4e5 N·m/rad, is steady to within a few N·m.
+    np.testing.assert_allclose(rollout.q[-1, 0], expected, atol=0.02 * speed * 1e-3)
 
 
 def test_parameters_come_from_the_stage() -> None:
