@@ -1,5 +1,6 @@
 """Opening and creating USD stages: a stage that does not compose is refused, not half read."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ def open_stage(path: Path) -> Any:
         stage = Usd.Stage.Open(str(path))
     except Tf.ErrorException as error:
         reason = str(error).strip().splitlines()[0].rsplit(" : ", 1)[-1].strip("'")
+        # The parser names its grammar's C++ types.
+        reason = re.sub(r"parse error matching \S+(<.*>)?,? ?\S* at", "parse error at", reason)
         raise StageError(f"{path} cannot be opened as USD: {reason}") from error
     finally:
         delegate.TakeCoalescedDiagnostics()
