@@ -48,7 +48,9 @@ def _load(path: Path, topics: set[str]) -> dict[str, list[tuple[int, bytes]]]:
                 entries[channel.topic].append((message.log_time, message.data))
     except Exception as error:  # whatever the library stumbles over, the file is what is broken
         fault = str(error) or type(error).__name__
-        raise RecordingError(f"{path}: this MCAP file cannot be read: {fault}") from error
+        raise RecordingError(
+            f"{path}: this is no MCAP file, or it is cut off or damaged: {fault}"
+        ) from error
     for topic in sorted(topics):
         if topic not in encodings:
             raise RecordingError(unknown("topic", topic, sorted(encodings), where=str(path)))

@@ -1,0 +1,166 @@
+"""Alignment: the clock, the interpolation, the commands and the gaps, against closed forms."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envs.errors import RecordingError
+from envs.telemetry.alignment import align
+from envs.telemetry.recording import Recording, Stream
+from tests.envs.telemetry.tiny import recording
+
+JOINTS = ("a", "b")
+T = np.arange(0, 501) * 0.004
+
+
+def wave(t: np.ndarray) -> np.ndarray:
+    return np.stack([np.sin(2 * np.pi * t), 0.5 * np.cos(3 * np.pi * t)], axis=1)
+
+
+def shuffled(source: Recording, rng: np.random.Generator) -> Recording:
+    def shuffle(stream: Stream) -> Stream:
+        rows = rng.permutation(len(stream.t_ns))
+        signals = {k: v[rows] for k, v in stream.signals.items()}
+        return replace(stream, t_ns=stream.t_ns[rows], signals=signals)
+
+    return replace(source, streams=tuple(shuffle(s) for s in source.streams))
+
+
+def test_a_smooth_signal_is_met_between_jittered_samples() -> None:
+    t = T + np.random.default_rng(0).uniform(-5e-4, 5e-4, len(T))
+    result = align(recording(t, {"position": wave(t), "velocity": wave(t)}), JOINTS)
+    # The error of a chord is at most h²/8·|q̈|: (5 ms)²/8·40 rad/s² ≈ 1.2e-4.
+    inside = slice(10, -10)
+    t0 = t.min()
+    np.testing.assert_allclose(result.q[inside], wave(result.t_s + t0)[inside], atol=1.3e-4)
+    assert result.qd is not None
+    np.testing.assert_array_equal(result.qd, result.q)
+    assert result.measured.all()
+    assert result.tau is None
+    assert result.q_command is None
+
+
+def test_columns_follow_the_stage_and_unrecorded_joints_are_absent() -> None:
+    source = recording(T, {"position": wave(T)})
+    result = align(source, ("b", "finger", "a"))
+    assert result.joints == ("b", "a")
+    np.testing.assert_allclose(result.q[::4], wave(T)[:, ::-1], atol=1e-12)
+
+
+def test_an_unknown_joint_lists_the_stages() -> None:
+    source = recording(T, {"position": wave(T)})
+    with pytest.raises(RecordingError) as error:
+        align(source, ("a", "c", "bb"))
+    text = str(error.value)
+    assert re.search(r"joint 'b' is not in the stage; it has: a, c, bb\. Did you mean 'bb'\?", text)
+    assert "joint_names" in text
+
+
+@given(
+    start_ns=st.integers(0, 10**10),
+    steps=st.integers(30, 2000),
+    rate_hz=st.sampled_from([1000.0, 500.0, 240.0, 333.0]),
+)
+def test_the_clock_is_exact_and_covers_the_overlap(
+    start_ns: int, steps: int, rate_hz: float
+) -> None:
+    t_ns = 10**18 + start_ns + np.arange(steps + 1) * 1_022_000
+    states = Stream("s", t_ns, ("a",), {"position": np.sin(t_ns * 1e-9)[:, None]})
+    command = Stream("c", t_ns[3:] + 77, ("a",), {"command_position": np.zeros((steps - 2, 1))})
+    t_s = align(Recording("x", (states, command), {}), ("a",), rate_hz=rate_hz).t_s
+    k = np.round(t_s * rate_hz)
+    np.testing.assert_array_equal(t_s, k / rate_hz)
+    np.testing.assert_array_equal(np.diff(k), 1)
+    first_s, last_s = (3 * 1_022_000 + 77) * 1e-9, steps * 1_022_000 * 1e-9
+    assert first_s - 1e-8 <= t_s[0] < first_s + 1 / rate_hz
+    assert last_s - 1 / rate_hz < t_s[-1] <= last_s + 1e-8
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_neither_order_nor_duplicates_change_the_result(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    t = np.unique(rng.integers(0, 500, 300)) * 0.001
+    source = recording(t, {"position": wave(t)}, (t, {"command_position": wave(t)}))
+
+    def repeat(stream: Stream) -> Stream:
+        rows = np.sort(np.concatenate([np.arange(len(t)), rng.integers(0, len(t), 20)]))
+        signals = {k: v[rows] for k, v in stream.signals.items()}
+        return replace(stream, t_ns=stream.t_ns[rows], signals=signals)
+
+    messy = replace(source, streams=tuple(repeat(s) for s in source.streams))
+    expected, found = align(source, JOINTS), align(shuffled(messy, rng), JOINTS)
+    np.testing.assert_array_equal(found.t_s, expected.t_s)
+    np.testing.assert_array_equal(found.q, expected.q)
+    assert found.q_command is not None and expected.q_command is not None
+    np.testing.assert_array_equal(found.q_command, expected.q_command)
+    np.testing.assert_array_equal(found.measured, expected.measured)
+
+
+def test_a_command_holds_until_the_next() -> None:
+    t_c = np.array([0.0, 0.01, 0.02, 0.0305, 2.0])
+    commands = np.arange(5.0)[:, None] * [1, -1]
+    result = align(
+        recording(T, {"position": wave(T)}, (t_c, {"command_position": commands})), JOINTS
+    )
+    assert result.q_command is not None
+    for t, expected in ((0, 0), (9, 0), (10, 1), (19, 1), (20, 2), (30, 2), (31, 3), (1999, 3)):
+        assert result.q_command[t].tolist() == [expected, -expected], f"at {t} ms"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_commanded_velocity_is_integrated_from_its_start(known: bool) -> None:
+    rate = 2 * np.pi * np.cos(2 * np.pi * T)[:, None] * [1.0, 2.0]
+    q = np.stack([0.3 + 0 * T, 0.7 + T], axis=1)
+    start = np.array([1.0, -1.0]) if known else None
+    source = recording(T, {"position": q}, (T, {"command_velocity": rate}), start=start)
+    result = align(source, JOINTS)
+    assert result.q_command is not None
+    expected = np.sin(2 * np.pi * T)[:, None] * [1.0, 2.0] + (start if known else q[0])
+    # The trapezoidal rule's error: h²/12·(b − a)·max|v̈|, at most (4 ms)²/12·|Δv̇| here 2 · 39.5.
+    np.testing.assert_allclose(result.q_command[::4], expected, atol=4e-3**2 / 12 * 2 * 79)
+
+
+def test_gaps_are_bridged_and_marked() -> None:
+    keep = (T <= 0.5) | (T >= 0.7)
+    result = align(recording(T[keep], {"position": wave(T[keep])}), JOINTS)
+    assert np.isfinite(result.q).all()
+    bridged = np.flatnonzero(~result.measured)
+    assert (bridged[0], bridged[-1], len(bridged)) == (501, 699, 199)
+    low, high = np.minimum(*wave(np.array([0.5, 0.7]))), np.maximum(*wave(np.array([0.5, 0.7])))
+    assert (result.q[bridged] >= low - 1e-12).all()
+    assert (result.q[bridged] <= high + 1e-12).all()
+
+
+def test_any_measured_signal_can_have_the_gap() -> None:
+    tau = wave(T)
+    tau[100:120] = np.nan
+    result = align(recording(T, {"position": wave(T), "effort": tau}), JOINTS)
+    assert result.tau is not None and np.isfinite(result.tau).all()
+    assert np.flatnonzero(~result.measured)[[0, -1]].tolist() == [397, 479]
+    narrow = align(recording(T, {"position": wave(T)}), JOINTS, max_gap_s=0.001)
+    assert np.flatnonzero(narrow.measured).tolist() == list(range(0, 2001, 4))
+
+
+def test_samples_next_to_each_other_cannot_make_it_swing() -> None:
+    t = np.sort(np.concatenate([T, T[1:] + 1e-9]))
+    q = wave(t) + np.random.default_rng(1).normal(0, 1e-3, (len(t), 2))
+    result = align(recording(t, {"position": q}), JOINTS)
+    np.testing.assert_allclose(result.q, wave(result.t_s), atol=5e-3)
+
+
+def test_what_cannot_be_aligned_is_refused() -> None:
+    late = recording(T, {"position": wave(T)}, (T + 10, {"command_position": wave(T)}))
+    with pytest.raises(RecordingError, match=r"position 0.000 to 2.000 s, command_position 10.000"):
+        align(late, JOINTS)
+    with pytest.raises(RecordingError, match="no position is a finite number"):
+        align(recording(T, {"position": np.nan * wave(T)}), JOINTS)
+    with pytest.raises(RecordingError, match="a rate of 0 Hz is not positive"):
+        align(recording(T, {"position": wave(T)}), JOINTS, rate_hz=0)
+    states = Stream("s", (T * 1e9).astype(int), ("a",), {"position": wave(T)[:, :1]})
+    other = Stream("c", (T * 1e9).astype(int), ("b",), {"command_position": wave(T)[:, :1]})
+    with pytest.raises(RecordingError, match=r"states \(a\) and commands \(b\) have no joint"):
+        align(Recording("x", (states, other), {}), JOINTS)
