@@ -63,9 +63,8 @@ def world(content: str) -> str:
 def child_pose(robot: Articulation, q: float) -> np.ndarray:
     (only,) = robot.joints
     assert only.parent == robot.bodies[0].name
-    return (
-        robot.bodies[0].X_WB @ only.X_PJ @ joint_motion(only, q) @ inverse(only.X_CJ)
-    )  # fmt: skip
+    X: np.ndarray = robot.bodies[0].X_WB @ only.X_PJ @ joint_motion(only, q) @ inverse(only.X_CJ)
+    return X
 
 
 # Joints
@@ -518,7 +517,7 @@ def test_camera_lights_and_gravity(tmp_path: Path) -> None:
     np.testing.assert_allclose(camera.X_WC[:3, 1], (0, -1, 0))  # with y down
     assert [light.kind for light in scene.lights] == ["distant", "dome"]
     assert scene.lights[0].intensity == 6.0
-    assert scene.lights[0].color == (1, 0.5, 0.25)
+    assert scene.lights[0].color == pytest.approx((1, 0.5, 0.25))
     np.testing.assert_allclose(read(tmp_path, world("")).gravity_mps2, (0, 0, -9.81))
 
 
