@@ -8,9 +8,9 @@ How the signals come about, all on one true clock:
   from `delay_s` after it was sent until the next one takes effect.
 - `/joint_states`: sampled every 4 ms, give or take 0.5 ms. The header stamp is honest: the values
   are those of the stamped instant; it is the sampling that jitters, not the stamp that lies.
-- position and velocity are those of the instant, plus noise. Effort is the drive's torque averaged
-  over the 4 ms around the instant, plus noise: a sensor without such an anti-aliasing window would
-  turn the 250 Hz ripple of the held command into a false torque proportional to velocity.
+- Position is that of the instant, plus noise. Velocity and effort (the drive's torque) are averaged
+  over the 4 ms around it, plus noise: sensors without such an anti-aliasing window would turn the
+  250 Hz ripple of the held command into a false torque and velocity proportional to speed.
 - A message's log time is its stamp plus a transport latency. Duplicates are logged twice with one
   stamp; a dropout loses all states of a stretch, never a command.
 """
@@ -254,11 +254,13 @@ def sense(motion: Motion, truth: Truth, rng: np.random.Generator) -> Log:
     step = grid + rng.integers(-JITTER_STEPS, JITTER_STEPS + 1, len(grid))
     step[0] = 0
     row = step + 2 * period
+    before, after = row - period // 2, row + period // 2
     total = np.concatenate([np.zeros((1, 7)), np.cumsum(motion.tau, axis=0)])
-    effort = (total[row + period // 2] - total[row - period // 2]) / period
+    effort = (total[after] - total[before]) / period
+    velocity = (motion.q[after] - motion.q[before]) / PERIOD_S
     fields = {
         "position": motion.q[row] + rng.normal(0, truth.position_noise, (len(row), 7)),
-        "velocity": motion.qd[row] + rng.normal(0, truth.velocity_noise, (len(row), 7)),
+        "velocity": velocity + rng.normal(0, truth.velocity_noise, (len(row), 7)),
         "effort": effort + rng.normal(0, truth.effort_noise, (len(row), 7)),
     }
     t_ns = np.round(step * STEP_S * 1e9).astype(np.int64)

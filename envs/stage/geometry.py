@@ -106,7 +106,7 @@ def _baked(path: str, mesh: Mesh, A: Float[np.ndarray, "4 4"], material: Materia
     return Shape(path, "mesh", pose(np.eye(3), A[:3, 3]), (), baked, material)
 
 
-def _triangles(prim: Any) -> tuple[Mesh, Int[np.ndarray, "f"]]:
+def _triangles(prim: Any) -> tuple[Mesh, Int[np.ndarray, "_"]]:
     """Return a UsdGeomMesh as triangles, and the polygon each of them came from."""
     path = prim.GetPath()
     points, counts, corners = (
@@ -171,7 +171,7 @@ def _mesh_parts(
     prim: Any,
     A: Float[np.ndarray, "4 4"],
     surfaces: Surfaces,
-    subsets: list[tuple[str, Int[np.ndarray, "n"], Material | None]],
+    subsets: list[tuple[str, Int[np.ndarray, "_"], Material | None]],
 ) -> tuple[Shape, ...]:
     mesh, polygon = _triangles(prim)
     rest = np.ones(polygon.max() + 1, bool)

@@ -30,7 +30,7 @@ class Surfaces:
             return Material(str(prim.GetPath()), (float(r), float(g), float(b)))
         return Material("default")
 
-    def subsets(self, prim: Any) -> list[tuple[str, Int[np.ndarray, "n"], Material | None]]:
+    def subsets(self, prim: Any) -> list[tuple[str, Int[np.ndarray, "_"], Material | None]]:
         """Return path, faces and material of the GeomSubsets that bind one."""
         found: list[tuple[str, Int[np.ndarray, n], Material | None]] = []
         for child in prim.GetFilteredChildren(_all_prims()):

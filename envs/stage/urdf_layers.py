@@ -382,7 +382,7 @@ def joint_axis(axis: Float[np.ndarray, "3"]) -> tuple[str, Float[np.ndarray, "3 
             return token, np.diag(2 * np.eye(3)[(i + 1) % 3] - 1)
     normal = np.cross([1.0, 0.0, 0.0], axis)
     sine = np.linalg.norm(normal)
-    return "X", axis_angle(normal / sine, np.arctan2(sine, axis[0]))
+    return "X", axis_angle(normal / sine, np.asarray(np.arctan2(sine, axis[0])))
 
 
 def write_interface(folder: Path, name: str, paths: Paths, metadata: Mapping[str, Any]) -> Path:

@@ -30,7 +30,7 @@ class SourceMesh:
     triangles: Int[np.ndarray, "f 3"]
     normals: Float[np.ndarray, "v 3"]
     uvs: Float[np.ndarray, "v 2"] | None
-    parts: tuple[tuple[Look | None, Int[np.ndarray, "n"]], ...]
+    parts: tuple[tuple[Look | None, Int[np.ndarray, "_"]], ...]
 
 
 def load_mesh(
@@ -94,7 +94,7 @@ def load_mesh(
 
 def _parts(
     owners: list[tuple[Look | None, int]],
-) -> tuple[tuple[Look | None, Int[np.ndarray, "n"]], ...]:
+) -> tuple[tuple[Look | None, Int[np.ndarray, "_"]], ...]:
     """Join the triangles of equal looks: CAD exports repeat one colour under many names."""
     runs: dict[Look | None, list[Int[np.ndarray, n]]] = {}
     start = 0

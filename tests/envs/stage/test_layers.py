@@ -184,14 +184,17 @@ def test_muting_the_layer_gives_the_nominal_robot_back(
 def test_overrides_of_what_is_not_there_are_refused(bare: Path, tmp_path: Path) -> None:
     file = tmp_path / "calibration.usda"
     value = Value(1.0)
+    inertial = InertialValue(Inertial(1.0, np.zeros(3), np.eye(3)))
+    heavy = InertialValue(Inertial(-1.0, np.zeros(3), np.eye(3)))
     for joints, bodies, message in (
         ({"panda_jiont1": {"armature": value}}, {}, "Did you mean 'panda_joint1'"),
         ({"panda_joint1": {"armture": value}}, {}, "Did you mean 'armature'"),
         ({"panda_joint8": {"armature": value}}, {}, "is fixed"),
         ({"panda_joint1": {"armature": Value(float("nan"))}}, {}, "finite"),
         ({"panda_joint1": {"armature": Value(-1.0)}}, {}, "0 or more"),
-        ({}, {"panda_lnik1": {"inertial": None}}, "Did you mean 'panda_link1'"),
-        ({}, {"panda_link1": {"mass": None}}, "quantity 'mass'"),
+        ({}, {"panda_lnik1": {"inertial": inertial}}, "Did you mean 'panda_link1'"),
+        ({}, {"panda_link1": {"mass": inertial}}, "quantity 'mass'"),
+        ({}, {"panda_link1": {"inertial": heavy}}, "mass of 0 or more"),
     ):
         with pytest.raises(StageError, match=message):
             write_overrides(file, stage=bare, joints=joints, bodies=bodies)  # type: ignore[arg-type]
