@@ -8,7 +8,7 @@ import numpy as np
 from envs.stage.scene import Material, Scene
 from envs.world.tiny_renderer import Paint, TinyRenderer
 from generators.renderer import Frame, Part, parts_of
-from generators.scenario import Look, Scenario
+from generators.scenario import FLOORS, Look, Scenario
 from generators.shading import Surface, shade, shadow_camera
 
 SHADOW_RADIUS_M = 1.7
@@ -19,13 +19,13 @@ SHADOW_SIZE = 720
 
 
 class BaselineRenderer:
-    """Draws colours at twice the size, labels at pixel centres, and lights them afterwards."""
+    """Draws colours and labels without light, and lights the picture afterwards."""
 
     def __init__(self, scene: Scene, textures: Sequence[Path]) -> None:
         self._parts = parts_of(scene)
         self._textures = tuple(textures)
         self._rasterizer = TinyRenderer([part.body for part in self._parts])
-        self._ground = {p.body.name for p in self._parts if p.body.label == "ground"}
+        self._ground = {p.body.name for p in self._parts if p.body.label in FLOORS}
         # The last entry is for −1, where nothing is seen.
         self._instance_of = np.array([p.instance.id for p in self._parts] + [0], np.int32)
 
@@ -51,36 +51,35 @@ class BaselineRenderer:
         )
         self._rasterizer.arrange(scenario.poses, paints)
         fx, fy, cx, cy = camera.intrinsics
-        depth_range = camera.near_m, camera.far_m
-        # Twice the focal length and centre: sample (2u, 2v) is the centre of pixel (u, v).
-        colors = self._rasterizer.capture(
-            camera.X_WC,
-            (2 * fx, 2 * fy, 2 * cx, 2 * cy),
-            (2 * camera.width, 2 * camera.height),
-            depth_range,
+        width, height, planes = camera.width, camera.height, (camera.near_m, camera.far_m)
+        colors = self._rasterizer.capture(camera.X_WC, camera.intrinsics, (width, height), planes)
+        # Half a pixel to the right and down: the first sample is the upper left corner.
+        corners = self._rasterizer.capture(
+            camera.X_WC, (fx, fy, cx + 0.5, cy + 0.5), (width + 1, height + 1), planes
         )
         lit = self._rasterizer.capture(
             camera.X_WC,
             camera.intrinsics,
-            (camera.width, camera.height),
-            depth_range,
+            (width, height),
+            planes,
             light_W=lighting.direction_W,
         )
-        color = colors.rgb[::2, ::2].max(axis=-1)
+        brightest = np.maximum(colors.rgb.max(axis=-1), 1).astype(np.float32)
         surface = Surface(
             albedo=colors.rgb,
             body=colors.body,
-            depth_m=np.ascontiguousarray(colors.depth_m[::2, ::2]),
-            cosine=lit.rgb.max(axis=-1) / np.maximum(color, 1).astype(np.float32),
+            depth_m=colors.depth_m,
+            cosine=lit.rgb.max(axis=-1) / brightest,
+            corner_albedo=corners.rgb,
+            corner_body=corners.body,
             shadow_camera=light,
             shadow_depth_m=shadow.depth_m,
         )
-        part_id = np.ascontiguousarray(colors.body[::2, ::2])
         return Frame(
             rgb=shade(surface, camera, lighting),
-            depth_m=surface.depth_m,
-            part_id=part_id,
-            instance_id=self._instance_of[part_id],
+            depth_m=colors.depth_m,
+            part_id=colors.body,
+            instance_id=self._instance_of[colors.body],
             camera=camera,
         )
 

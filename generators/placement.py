@@ -64,6 +64,7 @@ class Region:
     """Where objects may stand: a part of a ring around the robot, on a table.
 
     Attributes:
+        tops: Names of the bodies that are the table's top.
         height_m: Of the table top.
         low: Corner of the table in x and y, m; −inf where there is no table.
         high: Its other corner.
@@ -71,6 +72,7 @@ class Region:
         heading_rad: Direction in which the robot faces, about z.
     """
 
+    tops: tuple[str, ...]
     height_m: float
     low: Point2
     high: Point2
@@ -112,19 +114,22 @@ def footing(body: Body) -> Footing:
 
 
 def region_of(scene: Scene) -> Region:
-    """Return where objects may stand: on the body labelled "table", else on the plane z = 0."""
+    """Return where objects may stand: on what is labelled "table", else on the plane z = 0."""
     base = scene.robot.bodies[0].X_WB
-    height, low, high = 0.0, np.full(2, -np.inf), np.full(2, np.inf)
-    for body in scene.static:
-        if body.label == "table" and body.visuals:
-            points = np.concatenate(
-                [_corners(body.X_WB @ s.X_BS, to_mesh(s).vertices) for s in body.visuals]
-            )
-            low, high, height = points[:, :2].min(0), points[:, :2].max(0), points[:, 2].max()
+    points = {
+        body.name: _corners(body.X_WB @ shape.X_BS, to_mesh(shape).vertices)
+        for body in scene.static
+        if body.label == "table"
+        for shape in body.visuals
+    }
+    height = max((p[:, 2].max() for p in points.values()), default=0.0)
+    tops = {name: p[:, :2] for name, p in points.items() if p[:, 2].max() > height - 1e-3}
+    corners = np.concatenate(list(tops.values()) or [np.array([[-np.inf] * 2, [np.inf] * 2])])
     return Region(
+        tops=tuple(tops),
         height_m=float(height),
-        low=low,
-        high=high,
+        low=corners.min(axis=0),
+        high=corners.max(axis=0),
         origin=base[:2, 3],
         heading_rad=float(np.arctan2(base[1, 0], base[0, 0])),
     )

@@ -19,8 +19,8 @@ class Ranges:
         robot_lightness: Of the robot's tint, 1 leaves it as it is.
         camera_azimuth_deg: Where the camera stands around the robot.
         camera_elevation_deg: How far above the horizon it stands.
-        camera_fov_deg: Its horizontal field of view.
-        camera_fill: How much of the picture's width or height the robot takes up.
+        camera_zoom: Multiplies the focal length of the stage's camera.
+        camera_fill: How much of the picture's width or height robot and objects take up.
         camera_roll_deg: Turn about its axis.
         light_azimuth_deg: Where the sun stands.
         light_elevation_deg: How high it stands.
@@ -38,7 +38,7 @@ class Ranges:
     robot_lightness: Distribution
     camera_azimuth_deg: Distribution
     camera_elevation_deg: Distribution
-    camera_fov_deg: Distribution
+    camera_zoom: Distribution
     camera_fill: Distribution
     camera_roll_deg: Distribution
     light_azimuth_deg: Distribution
@@ -65,21 +65,21 @@ class Ranges:
 
 TABLETOP = Ranges(
     object_count=Uniform(3, 6),
-    object_radius_m=(0.28, 0.75),
-    object_azimuth_deg=(-110.0, 110.0),
+    object_radius_m=(0.28, 0.65),
+    object_azimuth_deg=(-95.0, 95.0),
     object_clearance_m=0.015,
     texture_share=0.6,
     robot_lightness=Uniform(0.72, 0.92),
     camera_azimuth_deg=Uniform(-75, 75),
     camera_elevation_deg=Uniform(12, 48),
-    camera_fov_deg=Uniform(40, 58),
-    camera_fill=Uniform(0.62, 0.92),
+    camera_zoom=Uniform(1.0, 1.4),
+    camera_fill=Uniform(0.7, 0.96),
     camera_roll_deg=Uniform(-4, 4),
     light_azimuth_deg=Uniform(-180, 180),
     light_elevation_deg=Uniform(30, 75),
     light_temperature_k=Uniform(3400, 7500),
-    light_sun=Uniform(0.45, 0.95),
-    light_sky=Uniform(0.3, 0.6),
+    light_sun=Uniform(0.6, 1.3),
+    light_sky=Uniform(0.4, 0.8),
     light_penumbra_m=Uniform(0.004, 0.02),
 )
 """A robot on a table, seen from about two metres in rooms of many kinds."""

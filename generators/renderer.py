@@ -17,9 +17,9 @@ class Instance:
 
     Attributes:
         id: From 1; 0 is where nothing is.
-        name: Of the robot or the body, unique in the scene.
+        name: Of the robot or the object; of the surroundings their class.
         label: Its semantic class.
-        static: It belongs to the surroundings and never moves.
+        static: It belongs to the surroundings, which never move.
     """
 
     id: int
@@ -69,15 +69,26 @@ class Renderer(Protocol):
 
 
 def parts_of(scene: Scene) -> tuple[Part, ...]:
-    """Return all bodies of a scene: each articulation is one instance, each other body one."""
-    owners = [(a.name, a.bodies[0].label, a.bodies, False) for a in scene.articulations]
-    owners += [(b.name, b.label, (b,), False) for b in scene.objects]
-    owners += [(b.name, b.label, (b,), True) for b in scene.static]
-    return tuple(
-        Part(body, Instance(i, name, label, static))
-        for i, (name, label, bodies, static) in enumerate(owners, start=1)
-        for body in bodies
-    )
+    """Return all bodies of a scene with the instances they belong to.
+
+    Each articulation is one instance and so is each object; of the surroundings, all bodies of one
+    class are: a table is its top and its legs.
+    """
+    parts: list[Part] = []
+    for robot in scene.articulations:
+        instance = Instance(_count(parts) + 1, robot.name, robot.bodies[0].label, False)
+        parts += [Part(body, instance) for body in robot.bodies]
+    for body in scene.objects:
+        parts.append(Part(body, Instance(_count(parts) + 1, body.name, body.label, False)))
+    for label in dict.fromkeys(body.label for body in scene.static):
+        instance = Instance(_count(parts) + 1, label, label, True)
+        parts += [Part(body, instance) for body in scene.static if body.label == label]
+    return tuple(parts)
+
+
+def _count(parts: list[Part]) -> int:
+    """Return how many instances there are."""
+    return parts[-1].instance.id if parts else 0
 
 
 def instances_of(parts: tuple[Part, ...]) -> tuple[Instance, ...]:

@@ -1,14 +1,14 @@
 """What one picture shows: drawn for (seed, index), the same in every process and order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from envs.errors import RecordingError
 from envs.frames import Pose
-from envs.stage.scene import Scene
+from envs.stage.scene import Scene, StageCamera
 from envs.stage.tree import Tree, reduce_tree
 from envs.telemetry.trajectory import Trajectory
 from envs.world.dynamics import forward_kinematics
@@ -23,7 +23,11 @@ from generators.textures import COUNT
 GOLDEN_RATIO = (np.sqrt(5) - 1) / 2
 """Multiples of it, modulo one, fill an interval evenly however many there are."""
 
-NEAR_M, FAR_M = 0.05, 30.0
+FLOORS = ("floor", "ground")
+"""Labels of what everything stands on."""
+
+DEFAULT_CAMERA = StageCamera("camera", "", np.eye(4), np.radians(58.0), near_m=0.05, far_m=20.0)
+"""Its lens is used where a stage has no camera."""
 
 
 @dataclass(frozen=True)
@@ -124,17 +128,21 @@ def draw(
     columns = [trajectory.joints.index(joint) for joint in studio.tree.joints]
     q = trajectory.q[sample, columns]
     robot = body_poses(studio.tree, q)
-    poses = {**robot, **_objects(studio, robot, ranges, stream(seed, index, "objects"))}
-    poses |= {body.name: body.X_WB for body in studio.scene.static}
-    camera, target = _camera(studio, robot, ranges, stream(seed, index, "camera"), size)
+    objects = _objects(studio, robot, ranges, stream(seed, index, "objects"))
+    poses = robot | objects | {body.name: body.X_WB for body in studio.scene.static}
+    points = [h.points @ robot[h.body][:3, :3].T + robot[h.body][:3, 3] for h in studio.hulls]
+    points += [X_WB[None, :3, 3] for X_WB in objects.values()]
+    camera, target = _camera(
+        studio, np.concatenate(points), ranges, stream(seed, index, "camera"), size
+    )
     paint = stream(seed, index, "paint")
-    floor = from_oklch(paint.uniform(0.5, 0.85), paint.uniform(0.0, 0.035), paint.uniform(0, 360))
+    floor = from_oklch(paint.uniform(0.55, 0.92), paint.uniform(0.0, 0.03), paint.uniform(0, 360))
     return Scenario(
         index=index,
         t_s=float(trajectory.t_s[sample]),
         q=q,
         poses=poses,
-        looks=_looks(studio.scene, ranges, paint, floor),
+        looks=_looks(studio, ranges, paint, floor),
         lighting=_lighting(studio, ranges, stream(seed, index, "light"), target, floor),
         camera=camera,
     )
@@ -173,18 +181,15 @@ def _objects(
 
 def _camera(
     studio: Studio,
-    robot: Mapping[str, Pose],
+    points: Float[np.ndarray, "n 3"],
     ranges: Ranges,
     rng: np.random.Generator,
     size: tuple[int, int],
 ) -> tuple[Camera, Float[np.ndarray, "3"]]:
-    """Return a camera that sees the whole robot, and the point it is aimed at."""
-    points = np.concatenate(
-        [h.points @ robot[h.body][:3, :3].T + robot[h.body][:3, 3] for h in studio.hulls]
-    )
+    """Return a camera that has all points in its picture, and the middle of them."""
     azimuth = studio.region.heading_rad + np.radians(ranges.camera_azimuth_deg.sample(rng))
     elevation = np.radians(ranges.camera_elevation_deg.sample(rng))
-    fov = np.radians(ranges.camera_fov_deg.sample(rng))
+    zoom = ranges.camera_zoom.sample(rng)
     fill = ranges.camera_fill.sample(rng)
     roll = np.radians(ranges.camera_roll_deg.sample(rng))
     back = np.array(
@@ -200,20 +205,14 @@ def _camera(
     middle = middle + X[:3, :2] @ ((in_view.min(axis=0) + in_view.max(axis=0)) / 2)[:2]
     in_view = (points - middle) @ X[:3, :3]
     # Far enough back that |x| ≤ fill · half width · (z + distance), for each point and both axes.
-    width, height = size
-    half = np.tan(fov / 2) * np.array([1.0, height / width])
+    lens = Camera.from_stage((*studio.scene.cameras, DEFAULT_CAMERA)[0], size)
+    half = np.array([lens.width / lens.fx, lens.height / lens.fy]) / (2 * zoom)
     distance = (np.abs(in_view[:, :2]) / (fill * half) - in_view[:, 2:]).max()
     # What is left of the picture lets the robot stand off its middle.
     shift = rng.uniform(-0.8, 0.8, 2) * (1 - fill) * half * distance
     target = middle + X[:3, :2] @ shift
-    camera = Camera.with_view(
-        look_at(target + distance * back, target, roll_rad=float(roll)),
-        float(fov),
-        size,
-        near_m=NEAR_M,
-        far_m=FAR_M,
-    )
-    return camera, middle
+    X_WC = look_at(target + distance * back, target, roll_rad=float(roll))
+    return replace(lens, fx=zoom * lens.fx, fy=zoom * lens.fy, X_WC=X_WC), middle
 
 
 def _lighting(
@@ -232,7 +231,7 @@ def _lighting(
     white = from_temperature(kelvin)
     # Shade looks blue under a warm lamp and neutral under a cold one.
     shade = from_temperature(float(np.clip(13500 - kelvin, 6000, 9500)))
-    backdrop = float(rng.uniform(0.75, 1.1))
+    backdrop = float(rng.uniform(0.9, 1.3))
     total = sky + 0.6 * sun
     return Lighting(
         direction_W=np.array(
@@ -251,8 +250,9 @@ def _lighting(
     )
 
 
-def _looks(scene: Scene, ranges: Ranges, rng: np.random.Generator, floor: RGB) -> dict[str, Look]:
+def _looks(studio: Studio, ranges: Ranges, rng: np.random.Generator, floor: RGB) -> dict[str, Look]:
     """Paint the robot nearly white, the surroundings calmly, the objects in clear colours."""
+    scene = studio.scene
 
     def pattern() -> int | None:
         number = int(rng.integers(COUNT))
@@ -262,10 +262,9 @@ def _looks(scene: Scene, ranges: Ranges, rng: np.random.Generator, floor: RGB) -
         ranges.robot_lightness.sample(rng), rng.uniform(0.0, 0.02), rng.uniform(0, 360)
     )
     looks = {body.name: Look(tint=tint) for body in scene.robot.bodies}
-    for body in scene.static:
-        looks[body.name] = Look(color=floor, texture=pattern())
-        if body.label == "table":
-            looks[body.name] = Look(color=_table(rng), texture=pattern())
+    ground, top = Look(color=floor, texture=pattern()), Look(color=_table(rng), texture=pattern())
+    looks |= {body.name: ground for body in scene.static if body.label in FLOORS}
+    looks |= dict.fromkeys(studio.region.tops, top)
     # Hues go around the circle, so that no two objects of a picture look alike.
     hue, step = rng.uniform(0, 360), 360 / max(len(scene.objects), 1)
     order = rng.permutation(len(scene.objects))

@@ -1,7 +1,8 @@
 """Light on what a rasteriser saw: sun with soft shadows, sky with ambient occlusion, a backdrop.
 
-Colours come in at twice the resolution, so that edges are smooth; light is worked out once per
-pixel, from the depth at its centre. Linear RGB until the last step. Labels are never touched.
+Colours come in at the centres and at the corners of the pixels, so that edges are smooth; light is
+worked out at the centres, from their depth. Linear RGB until the last step. Labels are never
+touched.
 """
 
 from dataclasses import dataclass
@@ -68,18 +69,22 @@ class Surface:
     """What the rasteriser saw, from the camera and from the light.
 
     Attributes:
-        albedo: sRGB colours, two samples per pixel along each axis; the first is the centre.
-        body: Whose surface it is, at the same samples; −1 for none.
-        depth_m: At the centres; inf where there is nothing.
-        cosine: Between normal and light at the centres, at least 0.
+        albedo: sRGB colours at the pixel centres.
+        body: Whose surface it is; −1 for none.
+        depth_m: Along the optical axis; inf where there is nothing.
+        cosine: Between normal and light, at least 0.
+        corner_albedo: Colours at the corners of the pixels, half a pixel up and left of each.
+        corner_body: Whose surface that is.
         shadow_camera: Stands where the light comes from.
         shadow_depth_m: The depth it sees.
     """
 
-    albedo: UInt8[np.ndarray, "h2 w2 3"]
-    body: Int32[np.ndarray, "h2 w2"]
+    albedo: UInt8[np.ndarray, "h w 3"]
+    body: Int32[np.ndarray, "h w"]
     depth_m: Float32[np.ndarray, "h w"]
     cosine: Float32[np.ndarray, "h w"]
+    corner_albedo: UInt8[np.ndarray, "h+1 w+1 3"]
+    corner_body: Int32[np.ndarray, "h+1 w+1"]
     shadow_camera: Camera
     shadow_depth_m: Float32[np.ndarray, "s s"]
 
@@ -100,15 +105,14 @@ def shade(surface: Surface, camera: Camera, lighting: Lighting) -> UInt8[np.ndar
     """Return the sRGB picture."""
     seen = np.isfinite(surface.depth_m)
     depth = np.where(seen, surface.depth_m, np.float32(camera.far_m))
-    p_W = camera.rays().astype(np.float32) * depth[..., None] + camera.X_WC[:3, 3].astype(
-        np.float32
-    )
+    eye_W, focus_W = camera.X_WC[:3, 3].astype(np.float32), lighting.focus_W.astype(np.float32)
+    p_W = camera.rays().astype(np.float32) * depth[..., None] + eye_W
     n_W = _normals(p_W, depth)
     sunlit = surface.cosine * _unshadowed(surface, p_W, lighting.penumbra_m)
     up = _exposed(p_W, n_W, depth, camera.fx)
     down = up * (0.5 - 0.5 * n_W[..., 2])
     up -= down
-    distance = np.linalg.norm(p_W[..., :2] - lighting.focus_W[:2].astype(np.float32), axis=-1)
+    distance = np.linalg.norm(p_W[..., :2] - focus_W[:2], axis=-1)
     fade = np.clip((distance - BACKDROP_M[0]) / (BACKDROP_M[1] - BACKDROP_M[0]), 0, 1)
     fade[~seen] = 1.0
 
@@ -117,11 +121,14 @@ def shade(surface: Surface, camera: Camera, lighting: Lighting) -> UInt8[np.ndar
     )
     light = sunlit[..., None] * sun + up[..., None] * sky + down[..., None] * ground
     light *= (1 - fade)[..., None]
-    source = _sources(surface.body)
-    colors = cv2.LUT(surface.albedo, _SRGB_TO_LINEAR)
-    colors *= light.reshape(-1, 3)[source]
-    picture = _halve(colors)
-    picture += _halve(fade.ravel()[source])[..., None] * backdrop
+    picture = cv2.LUT(surface.albedo, _SRGB_TO_LINEAR) * light + fade[..., None] * backdrop
+    corners = cv2.LUT(surface.corner_albedo, _SRGB_TO_LINEAR)
+    near = _nearest_centres(surface.body, surface.corner_body)
+    corners *= light.reshape(-1, 3)[near]
+    corners += fade.ravel()[near][..., None] * backdrop
+    # Half the centre, and an eighth of each corner.
+    around = corners[1:] + corners[:-1]
+    picture = 0.5 * picture + 0.125 * (around[:, 1:] + around[:, :-1])
     return _develop(picture)
 
 
@@ -217,37 +224,23 @@ def _disc(count: int) -> Float[np.ndarray, "count 2"]:
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
 
 
-def _sources(body: Int32[np.ndarray, "h2 w2"]) -> Int[np.ndarray, "h2 w2"]:
-    """Return for each sample the flat index of the pixel centre beside it on the same body.
+def _nearest_centres(
+    body: Int32[np.ndarray, "h w"], corner_body: Int32[np.ndarray, "h+1 w+1"]
+) -> Int[np.ndarray, "h+1 w+1"]:
+    """Return for each corner the flat index of a centre beside it that shows the same body.
 
-    Where none of them is, it is the one before.
+    Where none of the four does, it is one of them all the same.
     """
-    height, width = body.shape[0] // 2, body.shape[1] // 2
-    centre = np.arange(height * width).reshape(height, width)
-    at_centre = body[::2, ::2]
-    source = np.empty(body.shape, centre.dtype)
-    for dy in (0, 1):
-        for dx in (0, 1):
-            wanted = body[dy::2, dx::2]
-            best = centre.copy()
-            found = wanted == at_centre
-            for oy, ox in [(0, 1), (1, 0), (1, 1)]:
-                if (oy and not dy) or (ox and not dx):
-                    continue
-                near = np.roll(at_centre, (-oy, -ox), axis=(0, 1)) == wanted
-                near[height - oy :], near[:, width - ox :] = False, False
-                take = near & ~found
-                best[take] += oy * width + ox
-                found |= near
-            source[dy::2, dx::2] = best
-    return source
-
-
-def _halve(samples: Float32[np.ndarray, "h2 w2 *c"]) -> Float32[np.ndarray, "h w *c"]:
-    """Return pixels: a tent over 3×3 samples, centred on the pixel's own."""
-    tent = np.array([0.25, 0.5, 0.25], np.float32)
-    smooth = cv2.sepFilter2D(samples, -1, tent, tent, borderType=cv2.BORDER_REPLICATE)
-    return np.ascontiguousarray(smooth[::2, ::2])
+    height, width = body.shape
+    row, column = np.arange(height + 1), np.arange(width + 1)
+    best = np.zeros(corner_body.shape, int)
+    for dy in (0, -1):
+        for dx in (0, -1):
+            y = np.clip(row + dy, 0, height - 1)[:, None]
+            x = np.clip(column + dx, 0, width - 1)
+            same = (body[y, x] == corner_body) | (dy == dx == 0)
+            best = np.where(same, y * width + x, best)
+    return best
 
 
 def _develop(linear: Float32[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:

@@ -4,6 +4,8 @@ Where a shape has no texture coordinates of its own they are metres on the surfa
 `TILE_M`, so that one image has the same scale on a table top as on a cube.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -15,20 +17,23 @@ TILE_M = 0.5
 SEGMENTS = 64
 """Around a circle: the flat facets leave a 10 cm sphere by less than 0.13 mm."""
 
+CREASE_RAD = np.radians(40.0)
+"""Faces of a mesh without normals that meet at a larger angle keep a sharp edge between them."""
+
 
 def drawable(shape: Shape) -> Mesh:
     """Return the triangles of a shape in its own frame, with normals and texture coordinates."""
     mesh = to_mesh(shape)
-    normals = mesh.normals
-    if normals is None:
-        normals = _smooth_normals(mesh.vertices, mesh.triangles)
-    uvs = mesh.uvs
-    if uvs is None:
-        # Each vertex is projected along the axis that its normal is nearest to.
-        axis = np.abs(normals).argmax(axis=1)
-        across = np.array([[1, 2], [2, 0], [0, 1]])[axis]
-        uvs = np.take_along_axis(mesh.vertices, across, axis=1) / TILE_M
-    return Mesh(mesh.vertices, mesh.triangles, normals, uvs)
+    if mesh.normals is None:
+        mesh = _with_normals(mesh)
+    assert mesh.normals is not None
+    if mesh.uvs is not None:
+        return mesh
+    # Each vertex is projected along the axis that its normal is nearest to.
+    axis = np.abs(mesh.normals).argmax(axis=1)
+    across = np.array([[1, 2], [2, 0], [0, 1]])[axis]
+    uvs = np.take_along_axis(mesh.vertices, across, axis=1) / TILE_M
+    return replace(mesh, uvs=uvs)
 
 
 def to_mesh(shape: Shape) -> Mesh:
@@ -52,19 +57,30 @@ def to_mesh(shape: Shape) -> Mesh:
     return _revolve(profile, normals)
 
 
-def _smooth_normals(
-    vertices: Float[np.ndarray, "v 3"], triangles: Int[np.ndarray, "f 3"]
-) -> Float[np.ndarray, "v 3"]:
-    """Return the area-weighted mean of the normals of the triangles around each vertex."""
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+def _with_normals(mesh: Mesh) -> Mesh:
+    """Return a mesh with normals: smooth where faces meet at less than `CREASE_RAD`, else sharp."""
+    a, b, c = (mesh.vertices[mesh.triangles[:, k]] for k in range(3))
     across = np.cross(b - a, c - a)
-    normals = np.zeros_like(vertices)
-    for k in range(3):
-        np.add.at(normals, triangles[:, k], across)
-    length = np.linalg.norm(normals, axis=1)
-    normals[length == 0] = [0.0, 0.0, 1.0]
-    normals[length > 0] /= length[length > 0, None]
-    return normals
+    face = across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-300)
+    # Corners are sorted by vertex; each is paired with all corners at the same vertex.
+    vertex = mesh.triangles.ravel()
+    order = np.argsort(vertex, kind="stable")
+    count = np.bincount(vertex, minlength=len(mesh.vertices))
+    start = np.cumsum(count) - count
+    fan = count[vertex]
+    corner = np.repeat(np.arange(len(vertex)), fan)
+    step = np.arange(len(corner)) - np.repeat(np.cumsum(fan) - fan, fan)
+    other = order[start[vertex[corner]] + step] // 3
+    smooth = np.einsum("ij,ij->i", face[corner // 3], face[other]) > np.cos(CREASE_RAD)
+    normals = np.zeros((len(vertex), 3))
+    np.add.at(normals, corner[smooth], across[other[smooth]])
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    normals = np.where(length > 0, normals / np.maximum(length, 1e-300), [0.0, 0.0, 1.0])
+    # Corners with the same vertex and normal become one again.
+    key = np.column_stack([vertex, np.round(normals, 6) + 0.0])
+    _, first, index = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    uvs = None if mesh.uvs is None else mesh.uvs[vertex[first]]
+    return Mesh(mesh.vertices[vertex[first]], index.reshape(-1, 3), normals[first], uvs)
 
 
 def _box(size: Float[np.ndarray, "3"]) -> Mesh:

@@ -1,0 +1,215 @@
+"""From a stage and a recording to a labelled data set."""
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from envs.errors import ConfigError
+from envs.stage.reader import read_stage
+from envs.stage.scene import Scene
+from envs.telemetry.trajectory import Trajectory
+from generators.baseline import BaselineRenderer
+from generators.dataset import new_dataset, write_frame, write_json
+from generators.labels import instance_labels, keypoints, skeleton
+from generators.ranges import Ranges
+from generators.renderer import instances_of, parts_of
+from generators.scenario import Studio, draw, prepare
+from generators.textures import write_textures
+from generators.workers import run
+from generators.writers import coco
+
+MAX_SIDE = 4096
+"""Of a picture, in pixels."""
+
+Progress = Callable[[int, int], None]
+"""Told how many pictures are done, and how many there will be."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was made.
+
+    Attributes:
+        out: The data set's folder.
+        annotations: Class → how many annotations there are of it.
+        seconds: From start to end.
+    """
+
+    out: Path
+    images: int
+    annotations: dict[str, int]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Shoot:
+    """What a worker must know to make any picture of a data set."""
+
+    studio: Studio
+    trajectory: Trajectory
+    ranges: Ranges
+    seed: int
+    size: tuple[int, int]
+    textures: tuple[Path, ...]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What is known of a picture when its files are written."""
+
+    image: coco.Json
+    annotations: list[coco.Json]
+    sha256: dict[str, str]
+
+
+def generate(
+    stage: Path | Scene,
+    trajectory: Trajectory,
+    out: Path,
+    *,
+    images: int,
+    seed: int,
+    width: int,
+    height: int,
+    workers: int,
+    ranges: Ranges,
+    progress: Progress | None = None,
+) -> Summary:
+    """Render a data set of the robot at recorded poses.
+
+    Args:
+        stage: The calibrated twin.
+        trajectory: The recording that the poses are taken from.
+        out: Folder of the data set; must not exist, or be empty.
+        images: How many pictures.
+        seed: Equal seeds give equal bytes.
+        width: Of a picture, in pixels.
+        height: Of a picture, in pixels.
+        workers: Processes; their number changes nothing in the pictures.
+        ranges: What varies, and how far.
+        progress: Called after each picture.
+
+    Raises:
+        ConfigError: A number is out of range, or `out` cannot be used.
+        StageError: The stage cannot be read or drawn.
+        RecordingError: The recording does not fit the robot.
+    """
+    started = time.monotonic()
+    _check(images, seed, width, height, workers)
+    scene = read_stage(stage) if isinstance(stage, Path) else stage
+    studio = prepare(scene, trajectory.joints)
+    with new_dataset(out) as folder, tempfile.TemporaryDirectory() as scrap:
+        textures = write_textures(Path(scrap), seed)
+        shoot = Shoot(studio, trajectory, ranges, seed, (width, height), textures, folder)
+        shots: dict[int, Shot] = {}
+        for index, shot in run(partial(_session, shoot), images, workers):
+            shots[index] = shot
+            if progress is not None:
+                progress(len(shots), images)
+        ordered = [shots[index] for index in range(images)]
+        annotations = _write_lists(shoot, ordered)
+    return Summary(out, images, annotations, time.monotonic() - started)
+
+
+def _check(images: int, seed: int, width: int, height: int, workers: int) -> None:
+    """Refuse numbers that make no data set."""
+    if images < 1 or workers < 1 or seed < 0:
+        raise ConfigError(
+            "images and workers must be at least 1 and seed at least 0, not "
+            f"{images}, {workers} and {seed}"
+        )
+    if not (16 <= width <= MAX_SIDE and 16 <= height <= MAX_SIDE):
+        raise ConfigError(
+            f"width and height must lie in 16..{MAX_SIDE} pixels, not {width} and {height}"
+        )
+
+
+@contextmanager
+def _session(shoot: Shoot) -> Iterator[Callable[[int], Shot]]:
+    """Hold a renderer, and give what makes picture after picture with it."""
+    # Each worker has a core to itself; OpenCV's threads would only get in each other's way.
+    cv2.setNumThreads(1)
+    renderer = BaselineRenderer(shoot.studio.scene, shoot.textures)
+    try:
+        yield partial(_take, shoot, renderer)
+    finally:
+        renderer.close()
+
+
+def _take(shoot: Shoot, renderer: BaselineRenderer, index: int) -> Shot:
+    """Draw, render, label and write one picture."""
+    studio = shoot.studio
+    scenario = draw(
+        studio, shoot.trajectory, shoot.ranges, seed=shoot.seed, index=index, size=shoot.size
+    )
+    frame = renderer.render(scenario)
+    sha256 = write_frame(shoot.folder, index, frame)
+    instances = instances_of(renderer.parts)
+    entries = coco.annotations(
+        frame,
+        instance_labels(frame, instances),
+        keypoints(frame, renderer.parts, studio.tree, scenario.q),
+        _category_ids(studio),
+        image_id=index,
+        robot=studio.scene.robot.name,
+    )
+    files = {path.split("/")[0]: path for path in sha256}
+    return Shot(coco.image(scenario, files, studio.tree.joints), entries, sha256)
+
+
+def _categories(studio: Studio) -> list[coco.Json]:
+    """Return the data set's classes."""
+    return coco.categories(
+        instances_of(parts_of(studio.scene)),
+        studio.scene.robot.bodies[0].label,
+        studio.tree.joints,
+        skeleton(studio.tree),
+    )
+
+
+def _category_ids(studio: Studio) -> dict[str, int]:
+    """Return class → id."""
+    return {category["name"]: category["id"] for category in _categories(studio)}
+
+
+def _write_lists(shoot: Shoot, shots: list[Shot]) -> dict[str, int]:
+    """Write annotations and manifest; return how many annotations each class has."""
+    entries = [entry for shot in shots for entry in shot.annotations]
+    categories = _categories(shoot.studio)
+    sha256 = {path: digest for shot in shots for path, digest in shot.sha256.items()}
+    sha256["annotations.json"] = write_json(
+        shoot.folder / "annotations.json",
+        coco.document(
+            [shot.image for shot in shots],
+            entries,
+            categories,
+            instances_of(parts_of(shoot.studio.scene)),
+            description="Rendered by Kinetwin from a calibrated twin at recorded poses",
+        ),
+    )
+    made_with: dict[str, Any] = {
+        "seed": shoot.seed,
+        "size": list(shoot.size),
+        "ranges": dataclasses.asdict(shoot.ranges),
+        "renderer": BaselineRenderer.__name__,
+        "versions": {
+            name: version(name)
+            for name in ("kinetwin", "pybullet", "numpy", "opencv-python-headless")
+        },
+    }
+    files = [{"file": path, "sha256": digest} for path, digest in sorted(sha256.items())]
+    write_json(shoot.folder / "manifest.json", {**made_with, "files": files})
+    return {
+        category["name"]: sum(entry["category_id"] == category["id"] for entry in entries)
+        for category in categories
+    }
