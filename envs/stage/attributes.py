@@ -46,6 +46,7 @@ JOINT_FIELDS: Mapping[str, Sequence[Candidate]] = {
     "velocity_limit": (
         Candidate("newton", "newton:velocityLimit", "velocity"),
         Candidate("physx", "physxJoint:maxJointVelocity", "velocity"),
+        Candidate("urdf", "urdf:limit:velocity", "si"),
     ),
     "armature": (
         Candidate("newton", "newton:armature", "armature"),
@@ -55,16 +56,21 @@ JOINT_FIELDS: Mapping[str, Sequence[Candidate]] = {
     "friction.coulomb": (
         Candidate("newton", "newton:friction", "effort"),
         Candidate("mjc", "mjc:frictionloss", "effort"),
+        Candidate("urdf", "urdf:dynamics:friction", "si"),
     ),
     "friction.viscous": (
         Candidate("newton", "newton:damping", "damping"),
         Candidate("mjc", "mjc:damping", "damping_per_rad"),
+        Candidate("urdf", "urdf:dynamics:damping", "si"),
     ),
     "friction.stribeck": (Candidate("twin", "twin:stribeckFriction", "si"),),
     "friction.stribeck_velocity": (Candidate("twin", "twin:stribeckVelocity", "si"),),
     "drive.stiffness": (Candidate("physics", "drive:{dof}:physics:stiffness", "stiffness"),),
     "drive.damping": (Candidate("physics", "drive:{dof}:physics:damping", "damping"),),
-    "effort_limit": (Candidate("physics", "drive:{dof}:physics:maxForce", "effort"),),
+    "effort_limit": (
+        Candidate("physics", "drive:{dof}:physics:maxForce", "effort"),
+        Candidate("urdf", "urdf:limit:effort", "si"),
+    ),
     "delay_s": (Candidate("twin", "twin:commandDelay", "si"),),
     "torque_offset": (Candidate("twin", "twin:torqueOffset", "si"),),
 }

@@ -22,7 +22,7 @@ _ROUND = 1e-5  # scales that differ by less than float32 transforms can tell are
 
 def collider_shape(prim: Any, A_BS: Float[np.ndarray, "4 4"]) -> Shape:
     """Return a gprim as a collider; `A_BS` maps its local space to its body, scale included."""
-    return _shape(prim, A_BS, None, Surfaces())
+    return _shape(prim, A_BS, None)
 
 
 def visual_shapes(
@@ -33,12 +33,10 @@ def visual_shapes(
         subsets = surfaces.subsets(prim)
         if subsets:
             return _mesh_parts(prim, A_BS, surfaces, subsets)
-    return (_shape(prim, A_BS, surfaces.material(prim), surfaces),)
+    return (_shape(prim, A_BS, surfaces.material(prim)),)
 
 
-def _shape(
-    prim: Any, A: Float[np.ndarray, "4 4"], material: Material | None, surfaces: Surfaces
-) -> Shape:
+def _shape(prim: Any, A: Float[np.ndarray, "4 4"], material: Material | None) -> Shape:
     kind, path = str(prim.GetTypeName()), str(prim.GetPath())
     if kind == "Mesh":
         mesh, _ = _triangles(prim)
@@ -72,14 +70,14 @@ def _shape(
     if kind == "Sphere":
         return Shape(path, "sphere", X_BS, (round_radius(norms),), None, material)
     if kind == "Cone":
-        return _baked(path, _cone(number("radius"), number("height")), _with(A, B), material)
+        return _baked(path, _cone(number("radius"), number("height")), _turned(A, B), material)
     scales = norms if kind == "Capsule" else norms[:2]
     size = (round_radius(scales), number("height") * float(norms[2]))
     shape_kind: ShapeKind = "capsule" if kind == "Capsule" else "cylinder"
     return Shape(path, shape_kind, X_BS, size, None, material)
 
 
-def _with(A: Float[np.ndarray, "4 4"], B: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "4 4"]:
+def _turned(A: Float[np.ndarray, "4 4"], B: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "4 4"]:
     result = A.copy()
     result[:3, :3] = B
     return result
@@ -88,11 +86,11 @@ def _with(A: Float[np.ndarray, "4 4"], B: Float[np.ndarray, "3 3"]) -> Float[np.
 def _baked(path: str, mesh: Mesh, A: Float[np.ndarray, "4 4"], material: Material | None) -> Shape:
     """Return a mesh shape; what is no rigid motion in A goes into the vertices."""
     linear = A[:3, :3]
-    if np.abs(linear.T @ linear - np.eye(3)).max() < _ROUND and np.linalg.det(linear) > 0:
-        # Orthonormal up to rounding: project, so that X_BS is a rotation.
+    off = np.abs(linear.T @ linear - np.eye(3)).max()
+    if off < _ROUND and np.linalg.det(linear) > 0:
         U, _, Vt = np.linalg.svd(linear)
-        exact = np.abs(linear.T @ linear - np.eye(3)).max() < 1e-14
-        R = linear if exact else U @ Vt
+        # A float32 transform is a rotation only about: take the nearest one.
+        R = U @ Vt if off > 1e-14 else linear
         return Shape(path, "mesh", pose(R, A[:3, 3]), (), mesh, material)
     det = np.linalg.det(linear)
     if det == 0:
@@ -156,7 +154,10 @@ def _varying(
     values = np.array(values, float)
     indices = authored(prim, f"{name}:indices")
     if indices is not None:
-        values = values[np.array(indices)]
+        chosen = np.array(indices, int)
+        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(values)):
+            raise StageError(f"{prim.GetPath()}: {name} has indices beyond its values")
+        values = values[chosen]
     if len(values) == points and len(values) != corners:
         return values, False
     interpolation = prim.GetAttribute(name).GetMetadata("interpolation")
@@ -174,7 +175,7 @@ def _mesh_parts(
     subsets: list[tuple[str, Int[np.ndarray, "_"], Material | None]],
 ) -> tuple[Shape, ...]:
     mesh, polygon = _triangles(prim)
-    rest = np.ones(polygon.max() + 1, bool)
+    rest = np.ones(len(authored(prim, "faceVertexCounts")), bool)
     parts = []
     for path, faces, material in subsets:
         if len(faces) and (faces.min() < 0 or faces.max() >= len(rest)):

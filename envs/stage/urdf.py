@@ -14,9 +14,9 @@ from envs.stage.urdf_layers import (
     write_geometry,
     write_interface,
     write_materials,
-    write_physics,
 )
 from envs.stage.urdf_meshes import side_files
+from envs.stage.urdf_physics import write_physics
 from envs.stage.urdf_source import SourceRobot, read_urdf
 
 IMPORTER_VERSION = "1"

@@ -1,4 +1,4 @@
-"""The layers of an imported robot: geometry, materials, physics and the interface above them.
+"""The layers of an imported robot that hold no physics: geometry, materials and the interface.
 
 <name>.usda      interface: what a scene references; a payload to
 physics.usda     bodies, colliders, joints, drives; sublayers:
@@ -8,22 +8,17 @@ materials.usda   UsdPreviewSurface materials and what they are bound to
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
-from envs.frames import Pose, axis_angle, to_quaternion
-from envs.stage.attributes import CUSTOM_DATA, JOINT_FIELDS, write_exact
-from envs.stage.mass import write_inertial
+from envs.frames import Pose, to_quaternion
+from envs.stage.attributes import CUSTOM_DATA
 from envs.stage.opening import new_stage
-from envs.stage.scene import MASSLESS
-from envs.stage.units import SI
 from envs.stage.urdf_meshes import Look, load_mesh, read_looks
-from envs.stage.urdf_source import SourceJoint, SourceRobot, SourceShape
+from envs.stage.urdf_source import SourceRobot, SourceShape
 
 LAYERS = ("physics.usda", "geometry.usdc", "materials.usda")
 """What lies below the interface."""
@@ -67,7 +62,7 @@ def _identifiers(names: list[str]) -> dict[str, str]:
     return result
 
 
-def _define(stage: Any, path: str, type_name: str, label: str) -> Any:
+def define(stage: Any, path: str, type_name: str, label: str) -> Any:
     """Define a prim; where its name had to be changed, the true one is its displayName."""
     prim = stage.DefinePrim(path, type_name)
     if prim.GetName() != label:
@@ -85,7 +80,7 @@ def write_geometry(folder: Path, robot: SourceRobot, paths: Paths) -> dict[str, 
     rest = rest_poses(robot)
     looks: dict[str, Look] = {}
     for link in robot.links:
-        prim = _define(stage, paths.links[link.name], "Xform", link.name)
+        prim = define(stage, paths.links[link.name], "Xform", link.name)
         _place(prim, rest[link.name])
         for group, shapes in (("visuals", link.visuals), ("colliders", link.colliders)):
             if shapes:
@@ -267,122 +262,6 @@ def _texture(stage: Any, path: str, file: str, look: Look) -> Any:
         reader.CreateOutput("result", types.Float2)
     )
     return texture.CreateOutput("rgb", types.Float3)
-
-
-def write_physics(
-    folder: Path,
-    robot: SourceRobot,
-    paths: Paths,
-    drives: Mapping[str, tuple[float, float]],
-    *,
-    fixed_base: bool,
-) -> None:
-    """Write bodies, colliders and joints over the geometry."""
-    from pxr import UsdPhysics
-
-    stage = new_stage(folder / "physics.usda", paths.name)
-    stage.GetRootLayer().subLayerPaths = ["./materials.usda", "./geometry.usdc"]
-    root = stage.OverridePrim(paths.root)
-    UsdPhysics.ArticulationRootAPI.Apply(root)
-    for link in robot.links:
-        prim = stage.OverridePrim(paths.links[link.name])
-        UsdPhysics.RigidBodyAPI.Apply(prim)
-        UsdPhysics.MassAPI.Apply(prim)
-        prim.AddAppliedSchema("NewtonMassAPI")
-        write_inertial(prim, link.inertial or MASSLESS, np.ones(3), SI)
-        for i, shape in enumerate(link.colliders):
-            collider = stage.OverridePrim(f"{prim.GetPath()}/colliders/shape_{i}")
-            UsdPhysics.CollisionAPI.Apply(collider)
-            if shape.kind == "mesh":
-                api = UsdPhysics.MeshCollisionAPI.Apply(collider)
-                api.CreateApproximationAttr(UsdPhysics.Tokens.convexHull)
-    stage.DefinePrim(f"{paths.root}/joints", "Scope")
-    if fixed_base:
-        # To the asset's root, not to the world, so that the robot can be mounted anywhere.
-        base = UsdPhysics.FixedJoint.Define(stage, f"{paths.root}/base_joint")
-        base.CreateBody0Rel().SetTargets([paths.root])
-        base.CreateBody1Rel().SetTargets([paths.links[robot.root]])
-    for joint in robot.joints:
-        _write_joint(stage, joint, robot, paths, drives.get(joint.name))
-    stage.GetRootLayer().Save()
-
-
-def _write_joint(
-    stage: Any,
-    joint: SourceJoint,
-    robot: SourceRobot,
-    paths: Paths,
-    gains: tuple[float, float] | None,
-) -> None:
-    from pxr import UsdPhysics
-
-    angular = joint.kind == "revolute"
-    schema = {
-        "revolute": "PhysicsRevoluteJoint",
-        "prismatic": "PhysicsPrismaticJoint",
-        "fixed": "PhysicsFixedJoint",
-    }[joint.kind]
-    prim = _define(stage, paths.joints[joint.name], schema, joint.name)
-    usd = UsdPhysics.Joint(prim)
-    usd.CreateBody0Rel().SetTargets([paths.links[joint.parent]])
-    usd.CreateBody1Rel().SetTargets([paths.links[joint.child]])
-    token, R_CJ = joint_axis(joint.axis)
-    write_exact(prim, "physics:localPos0", joint.X_PC[:3, 3])
-    write_exact(prim, "physics:localRot0", to_quaternion(joint.X_PC[:3, :3] @ R_CJ))
-    write_exact(prim, "physics:localPos1", np.zeros(3))
-    write_exact(prim, "physics:localRot1", to_quaternion(R_CJ))
-    if joint.kind == "fixed":
-        return
-    prim.GetAttribute("physics:axis").Set(token)
-    dof = "angular" if angular else "linear"
-    values = {
-        "lower": joint.lower,
-        "upper": joint.upper,
-        "velocity_limit": joint.velocity,
-        "friction.coulomb": joint.friction,
-        "friction.viscous": joint.damping,
-        "effort_limit": joint.effort,
-        "drive.stiffness": None if gains is None else gains[0],
-        "drive.damping": None if gains is None else gains[1],
-    }
-    prim.AddAppliedSchema("NewtonJointAPI")
-    if joint.effort is not None or gains is not None:
-        UsdPhysics.DriveAPI.Apply(prim, dof).CreateTypeAttr("force")
-    for field, value in values.items():
-        if value is None or not isfinite(value):
-            continue
-        candidate = JOINT_FIELDS[field][0]
-        factor = SI.joint_factor(candidate.quantity, angular=angular)
-        write_exact(prim, candidate.attribute.format(dof=dof), value / factor)
-    if joint.mimic is not None:
-        _write_mimic(prim, joint, robot, paths)
-
-
-def _write_mimic(prim: Any, joint: SourceJoint, robot: SourceRobot, paths: Paths) -> None:
-    """Author NewtonMimicAPI: q = coef0 + coef1·q_leader, in degrees where the joint turns."""
-    assert joint.mimic is not None
-    leader, multiplier, offset = joint.mimic
-    own = SI.joint_factor("position", angular=joint.kind == "revolute")
-    other = next(j for j in robot.joints if j.name == leader)
-    ratio = SI.joint_factor("position", angular=other.kind == "revolute") / own
-    prim.AddAppliedSchema("NewtonMimicAPI")
-    prim.CreateRelationship("newton:mimicJoint", custom=False).SetTargets([paths.joints[leader]])
-    write_exact(prim, "newton:mimicCoef0", offset / own)
-    write_exact(prim, "newton:mimicCoef1", multiplier * ratio)
-
-
-def joint_axis(axis: Float[np.ndarray, "3"]) -> tuple[str, Float[np.ndarray, "3 3"]]:
-    """Return the USD axis of a joint, and the joint frame in the child that makes it so."""
-    for i, token in enumerate("XYZ"):
-        unit = np.eye(3)[i]
-        if np.array_equal(axis, unit):
-            return token, np.eye(3)
-        if np.array_equal(axis, -unit):
-            # Half a turn about the next axis.
-            return token, np.diag(2 * np.eye(3)[(i + 1) % 3] - 1)
-    normal = np.cross([1.0, 0.0, 0.0], axis)
-    sine = np.linalg.norm(normal)
-    return "X", axis_angle(normal / sine, np.asarray(np.arctan2(sine, axis[0])))
 
 
 def write_interface(folder: Path, name: str, paths: Paths, metadata: Mapping[str, Any]) -> Path:

@@ -163,6 +163,19 @@ def test_each_value_says_how_sure_it_is_and_where_it_came_from(bare: Path, tmp_p
     assert metadata == {"data": "ab12", "version": "0.1.0", "date": "2020-01-02", "samples": 900}
 
 
+def test_a_layer_written_again_is_read_anew(bare: Path, panda: Path, tmp_path: Path) -> None:
+    """USD keeps layers that it has read; a second calibration in one process must not see them."""
+    for value in (1.0, 2.0):
+        layer = write_overrides(
+            tmp_path / "calibration.usda",
+            stage=bare,
+            joints={"panda_joint1": {"armature": Value(value)}},
+        )
+        rig = write_rig(tmp_path / "rig.usda", scene=None, robot=panda, sublayers=[layer])
+        assert read_stage(rig).robot.joint("panda_joint1").armature == value
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["calibration.usda", "rig.usda"]
+
+
 def test_muting_the_layer_gives_the_nominal_robot_back(
     bare: Path, panda: Path, tmp_path: Path
 ) -> None:
@@ -197,7 +210,7 @@ def test_overrides_of_what_is_not_there_are_refused(bare: Path, tmp_path: Path) 
         ({}, {"panda_link1": {"inertial": heavy}}, "mass of 0 or more"),
     ):
         with pytest.raises(StageError, match=message):
-            write_overrides(file, stage=bare, joints=joints, bodies=bodies)  # type: ignore[arg-type]
+            write_overrides(file, stage=bare, joints=joints, bodies=bodies)
     assert list(tmp_path.iterdir()) == []
 
 

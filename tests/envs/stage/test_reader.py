@@ -172,8 +172,15 @@ def test_newton_speaks_before_physx_before_mjc(tmp_path: Path) -> None:
         assert (found.armature, found.sources["armature"]) == (value, schema)
     mjc = joint(BOTH + "double mjc:damping = 0.5\n double mjc:frictionloss = 0.25\n")
     found = read(tmp_path, world(rigid("a") + rigid("b") + FIXED + mjc)).robot.joints[0]
-    # MuJoCo's damping is per radian; PhysX's unitless jointFriction is not read at all.
+    # MuJoCo's and URDF's damping is per radian; PhysX's unitless jointFriction is not read at all.
     assert (found.friction.viscous, found.friction.coulomb) == (0.5, 0.25)
+    urdf = joint(
+        BOTH + "float urdf:dynamics:damping = 0.5\n float urdf:dynamics:friction = 0.25\n"
+        "float urdf:limit:velocity = 2\n float urdf:limit:effort = 8\n"
+    )
+    found = read(tmp_path, world(rigid("a") + rigid("b") + FIXED + urdf)).robot.joints[0]
+    assert (found.friction.viscous, found.friction.coulomb) == (0.5, 0.25)
+    assert (found.velocity_limit, found.effort_limit) == (2, 8)
     unitless = joint(BOTH + "float physxJoint:jointFriction = 0.5\n")
     found = read(tmp_path, world(rigid("a") + rigid("b") + FIXED + unitless)).robot.joints[0]
     assert found.friction.coulomb == 0
