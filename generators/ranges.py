@@ -1,8 +1,12 @@
 """What is varied from picture to picture, and how far."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
-from envs.errors import ConfigError
+import numpy as np
+
+from envs.errors import ConfigError, unknown
 from generators.distributions import Distribution, Uniform
 
 
@@ -49,18 +53,48 @@ class Ranges:
     light_penumbra_m: Distribution
 
     def __post_init__(self) -> None:
-        """Refuse intervals the wrong way round, and shares outside 0..1."""
+        """Refuse intervals the wrong way round, shares outside 0..1, and what is not a number."""
         for name in ("object_radius_m", "object_azimuth_deg"):
             low, high = getattr(self, name)
-            if not low <= high:
+            if not (np.isfinite([low, high]).all() and low <= high):
                 raise ConfigError(f"{name} must go from low to high, not [{low}, {high}]")
-        if self.object_radius_m[0] < 0 or self.object_clearance_m < 0:
+        if not (self.object_radius_m[0] >= 0 and 0 <= self.object_clearance_m < np.inf):
             raise ConfigError(
                 "object_radius_m and object_clearance_m must not be negative, not "
                 f"{self.object_radius_m[0]} and {self.object_clearance_m}"
             )
         if not 0 <= self.texture_share <= 1:
             raise ConfigError(f"texture_share must lie in 0..1, not {self.texture_share}")
+
+    @staticmethod
+    def from_bounds(bounds: Mapping[str, float | Sequence[float]]) -> "Ranges":
+        """Return ranges from a number or [low, high] per attribute, as a configuration has them.
+
+        Raises:
+            ConfigError: A name is missing or unknown, or a value cannot be used.
+        """
+        names = [field.name for field in fields(Ranges)]
+        for name in bounds:
+            if name not in names:
+                raise ConfigError(unknown("range", name, names, where="generators.ranges"))
+        values: dict[str, Any] = {}
+        for field in fields(Ranges):
+            if field.name not in bounds:
+                raise ConfigError(f"randomization lacks {field.name}")
+            values[field.name] = _value(field.name, bounds[field.name], field.type)
+        return Ranges(**values)
+
+
+def _value(name: str, bound: float | Sequence[float], kind: object) -> Any:
+    """Return one attribute's value."""
+    if kind is float:
+        if not isinstance(bound, (int, float)):
+            raise ConfigError(f"{name} must be a number, not {bound}")
+        return float(bound)
+    if isinstance(bound, (int, float)) or len(bound) != 2:
+        raise ConfigError(f"{name} must be [low, high], not {bound}")
+    low, high = float(bound[0]), float(bound[1])
+    return Uniform(low, high) if kind is Distribution else (low, high)
 
 
 TABLETOP = Ranges(

@@ -1,6 +1,6 @@
 """What one picture shows: drawn for (seed, index), the same in every process and order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from generators.distributions import stream
 from generators.placement import Footing, Hull, Region, footing, place, region_of, robot_hulls
 from generators.ranges import Ranges
 from generators.shading import Lighting
-from generators.textures import COUNT
+from generators.textures import COARSE, COUNT
 
 GOLDEN_RATIO = (np.sqrt(5) - 1) / 2
 """Multiples of it, modulo one, fill an interval evenly however many there are."""
@@ -254,15 +254,16 @@ def _looks(studio: Studio, ranges: Ranges, rng: np.random.Generator, floor: RGB)
     """Paint the robot nearly white, the surroundings calmly, the objects in clear colours."""
     scene = studio.scene
 
-    def pattern() -> int | None:
-        number = int(rng.integers(COUNT))
+    def pattern(numbers: Sequence[int] = range(COUNT)) -> int | None:
+        number = int(rng.choice(numbers))
         return number if rng.random() < ranges.texture_share else None
 
     tint = from_oklch(
         ranges.robot_lightness.sample(rng), rng.uniform(0.0, 0.02), rng.uniform(0, 360)
     )
     looks = {body.name: Look(tint=tint) for body in scene.robot.bodies}
-    ground, top = Look(color=floor, texture=pattern()), Look(color=_table(rng), texture=pattern())
+    ground = Look(color=floor, texture=pattern(COARSE))
+    top = Look(color=_table(rng), texture=pattern())
     looks |= {body.name: ground for body in scene.static if body.label in FLOORS}
     looks |= dict.fromkeys(studio.region.tops, top)
     # Hues go around the circle, so that no two objects of a picture look alike.

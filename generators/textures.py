@@ -24,9 +24,7 @@ Pattern = Float[np.ndarray, "size size"]
 def paint(seed: int, number: int) -> UInt8[np.ndarray, "size size 3"]:
     """Return texture `number` of a data set: the kinds take turns, their looks are drawn."""
     rng = stream(seed, number, "texture")
-    kinds: tuple[Callable[[np.random.Generator], Pattern], ...]
-    kinds = (_noise, _wood, _stripes, _checks, _speckles)
-    pattern = kinds[number % len(kinds)](rng)
+    pattern = KINDS[number % len(KINDS)](rng)
     contrast = rng.uniform(0.12, 0.4)
     grey = 1.0 - contrast * np.clip(pattern, 0.0, 1.0)
     return np.repeat(np.rint(255 * grey).astype(np.uint8)[..., None], 3, axis=2)
@@ -119,3 +117,15 @@ def _blur(pattern: Pattern, sigma: float) -> Pattern:
     wide = cv2.GaussianBlur(np.pad(pattern, margin, mode="wrap"), (0, 0), sigma)
     blurred: Pattern = wide[margin:-margin, margin:-margin]
     return blurred
+
+
+KINDS: tuple[Callable[[np.random.Generator], Pattern], ...] = (
+    _noise,
+    _wood,
+    _stripes,
+    _checks,
+    _speckles,
+)
+
+COARSE = tuple(n for n in range(COUNT) if KINDS[n % len(KINDS)] in (_noise, _wood, _checks))
+"""Numbers of the textures that are calm from afar, as a floor is seen."""

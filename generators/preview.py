@@ -1,0 +1,204 @@
+"""Pictures of a data set with its labels drawn in, made from the files that it consists of."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from envs.errors import ConfigError
+from generators.colors import from_oklch
+from generators.dataset import write_bytes
+
+Picture = UInt8[np.ndarray, "h w 3"]
+Color = tuple[int, int, int]
+
+GAP = 8
+PAPER: Color = (24, 24, 26)
+SEEN, HIDDEN = (90, 235, 120), (70, 130, 255)
+"""Of key points, in OpenCV's order: green where the joint is seen, orange where it is hidden."""
+
+
+def contact_sheet(dataset: Path, out: Path, *, columns: int = 4, rows: int = 3) -> None:
+    """Write a sheet of pictures with their labels; the last of each row shows depth or instances.
+
+    Args:
+        dataset: Folder that `generate` made.
+        out: PNG file to write.
+        columns: Pictures beside one another.
+        rows: Pictures above one another; fewer where the data set has fewer.
+    """
+    document = _read(dataset)
+    images = document["images"]
+    count = min(columns * rows, len(images))
+    tiles = []
+    for tile, chosen in enumerate(np.linspace(0, len(images) - 1, count).round().astype(int)):
+        image = images[chosen]
+        if (tile + 1) % columns:
+            picture = overlay(dataset, document, image)
+        elif (tile + 1) // columns % 2:
+            picture = depth_picture(dataset, image)
+        else:
+            picture = instance_picture(dataset, document, image)
+        tiles.append(_fit(picture, 480))
+    _save(out, _grid(tiles, columns))
+
+
+def hero(dataset: Path, out: Path, *, image_id: int) -> None:
+    """Write one picture in four ways: as rendered, with its labels, as depth, as instances."""
+    document = _read(dataset)
+    found = [image for image in document["images"] if image["id"] == image_id]
+    if not found:
+        raise ConfigError(f"picture {image_id} is not in {dataset}")
+    image = found[0]
+    tiles = [
+        _load(dataset / image["file_name"]),
+        overlay(dataset, document, image),
+        depth_picture(dataset, image),
+        instance_picture(dataset, document, image),
+    ]
+    _save(out, _grid([_fit(tile, 480) for tile in tiles], 4))
+
+
+def overlay(dataset: Path, document: dict[str, Any], image: dict[str, Any]) -> Picture:
+    """Return a picture with masks, boxes, class names and the robot's joints drawn in."""
+    picture: Picture = _load(dataset / image["file_name"])
+    ids = _load(dataset / image["instance_file"], cv2.IMREAD_UNCHANGED)
+    names = {c["id"]: c for c in document["categories"]}
+    entries = [a for a in document["annotations"] if a["image_id"] == image["id"]]
+    colors = {a["instance_id"]: _color(a["instance_id"]) for a in entries}
+    flat = picture.copy()
+    for entry in entries:
+        flat[ids == entry["instance_id"]] = colors[entry["instance_id"]]
+    picture = cv2.addWeighted(flat, 0.2, picture, 0.8, 0)
+    for entry in entries:
+        color = colors[entry["instance_id"]]
+        mask: UInt8[np.ndarray, "h w"] = (ids == entry["instance_id"]).astype(np.uint8)
+        edges, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, edges, -1, color, 1, cv2.LINE_AA)
+        x, y, width, height = entry["bbox"]
+        corner = (x + width - 1, y + height - 1)
+        cv2.rectangle(picture, (x, y), corner, color, 1, cv2.LINE_AA)
+    for entry in entries:
+        if "keypoints" in entry:
+            bones = names[entry["category_id"]]["skeleton"]
+            _draw_joints(picture, np.reshape(entry["keypoints"], (-1, 3)), bones)
+    for entry in entries:
+        name = names[entry["category_id"]]["name"]
+        _chip(picture, name, entry["bbox"][:2], colors[entry["instance_id"]])
+    return picture
+
+
+def depth_picture(dataset: Path, image: dict[str, Any]) -> Picture:
+    """Return depth from near (bright) to far (dark); black where there is none."""
+    depth = _load(dataset / image["depth_file"], cv2.IMREAD_UNCHANGED).astype(float)
+    known = depth > 0
+    shades = np.zeros(depth.shape, np.uint8)
+    if known.any():
+        # Steps in 1/depth: what is near, and interesting, gets most of the colours.
+        nearness = np.divide(1.0, depth, where=known, out=np.zeros_like(depth))
+        low, high = np.quantile(nearness[known], [0.01, 0.999])
+        scaled = np.clip((nearness - low) / max(high - low, 1e-12), 0, 1)
+        shades = np.rint(25 + 225 * scaled).astype(np.uint8)
+    picture: Picture = cv2.applyColorMap(shades, cv2.COLORMAP_INFERNO)
+    picture[~known] = 0
+    return picture
+
+
+def instance_picture(dataset: Path, document: dict[str, Any], image: dict[str, Any]) -> Picture:
+    """Return each instance in its colour; the surroundings in greys."""
+    ids = _load(dataset / image["instance_file"], cv2.IMREAD_UNCHANGED)
+    annotated = {a["instance_id"] for a in document["annotations"]}
+    colors = np.zeros((int(ids.max()) + 1, 3), np.uint8)
+    colors[0] = PAPER
+    for identity in range(1, len(colors)):
+        grey = 45 + 25 * (identity % 3)
+        colors[identity] = _color(identity) if identity in annotated else (grey, grey, grey)
+    picture: Picture = colors[ids]
+    return picture
+
+
+def _draw_joints(picture: Picture, joints: Any, bones: Sequence[Sequence[int]]) -> None:
+    """Draw bones, and a dot for each joint: full where it is seen, a ring where it is hidden."""
+    places = [(round(x), round(y)) for x, y, _ in joints]
+    seen = [int(v) for _, _, v in joints]
+    for a, b in bones:
+        if seen[a - 1] and seen[b - 1]:
+            cv2.line(picture, places[a - 1], places[b - 1], (30, 30, 30), 4, cv2.LINE_AA)
+            cv2.line(picture, places[a - 1], places[b - 1], (255, 255, 255), 2, cv2.LINE_AA)
+    for place, v in zip(places, seen, strict=True):
+        if v == 0:
+            continue
+        cv2.circle(picture, place, 6, (30, 30, 30), -1, cv2.LINE_AA)
+        if v == 2:
+            cv2.circle(picture, place, 5, SEEN, -1, cv2.LINE_AA)
+        else:
+            cv2.circle(picture, place, 4, HIDDEN, 2, cv2.LINE_AA)
+
+
+def _chip(picture: Picture, text: str, corner: Sequence[int], color: Color) -> None:
+    """Write a class name on a small plate above the upper left corner of a box."""
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.4
+    (width, height), _ = cv2.getTextSize(text, font, scale, 1)
+    x = int(np.clip(corner[0], 0, max(picture.shape[1] - width - 8, 0)))
+    y = max(int(corner[1]) - height - 8, 0)
+    cv2.rectangle(picture, (x, y), (x + width + 7, y + height + 7), color, -1)
+    ink = (20, 20, 20) if np.dot(color, (0.114, 0.587, 0.299)) > 120 else (255, 255, 255)
+    cv2.putText(picture, text, (x + 4, y + height + 3), font, scale, ink, 1, cv2.LINE_AA)
+
+
+def _color(identity: int) -> Color:
+    """Return a colour for an instance, far from those of its neighbours, in OpenCV's order."""
+    rgb = np.array(from_oklch(0.76, 0.14, 65 + 137.5 * identity))
+    red, green, blue = np.rint(255 * rgb ** (1 / 2.2)).astype(int).tolist()
+    return blue, green, red
+
+
+def _fit(picture: Picture, width: int) -> Picture:
+    """Return a picture at a given width."""
+    height = round(picture.shape[0] * width / picture.shape[1])
+    smaller = width < picture.shape[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    fitted: Picture = cv2.resize(picture, (width, height), interpolation=how)
+    return fitted
+
+
+def _grid(tiles: Sequence[Picture], columns: int) -> Picture:
+    """Return pictures of one size in rows, with gaps between them."""
+    height, width = tiles[0].shape[:2]
+    columns = min(columns, len(tiles))
+    rows = -(-len(tiles) // columns)
+    sheet = np.empty((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), np.uint8)
+    sheet[:] = PAPER
+    for k, tile in enumerate(tiles):
+        y, x = (k // columns) * (height + GAP) + GAP, (k % columns) * (width + GAP) + GAP
+        sheet[y : y + height, x : x + width] = tile
+    return sheet
+
+
+def _read(dataset: Path) -> dict[str, Any]:
+    """Return a data set's annotations."""
+    path = dataset / "annotations.json"
+    if not path.is_file():
+        raise ConfigError(f"{dataset} is no data set: it has no annotations.json")
+    document: dict[str, Any] = json.loads(path.read_bytes())
+    return document
+
+
+def _load(path: Path, how: int = cv2.IMREAD_COLOR) -> Any:
+    """Return an image file as OpenCV reads it."""
+    picture = cv2.imread(str(path), how)
+    if picture is None:
+        raise ConfigError(f"{path} is missing or not an image")
+    return picture
+
+
+def _save(path: Path, picture: Picture) -> None:
+    """Write a PNG file."""
+    whole, content = cv2.imencode(".png", picture)
+    if not whole:
+        raise ConfigError(f"{path} could not be encoded as PNG")
+    write_bytes(path, content.tobytes())
