@@ -69,8 +69,8 @@ def motion(trajectory: Trajectory, *, cutoff_hz: float = 10.0, trim_s: float = 0
 
     Velocity is the measured one, where there is one, and acceleration its derivative; otherwise
     both come from position. Differentiating position twice costs more: plain least squares on 70 %
-    of a recording then left held-out torque errors (sum over seven joints, N·m) of 1.10 against
-    0.64 on the sample, and 0.95 against 0.78 on panda_gaz2019, although the velocity that Franka
+    of a recording then left held-out torque errors (sum over seven joints, N·m) of 1.09 against
+    0.63 on the sample, and 0.95 against 0.78 on panda_gaz2019, although the velocity that Franka
     reports there lags its position by 5 ms.
 
     Args:

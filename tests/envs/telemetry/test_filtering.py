@@ -76,7 +76,7 @@ def test_a_bridged_gap_is_left_out_as_far_as_it_leaks() -> None:
     assert abs(out[0] - (3000 - reach)) <= 1
     assert abs(out[-1] - (3099 + reach)) <= 1
     leak = np.abs(after.q - before.q)[after.use]
-    # The slowest pole has decayed to 1/1000 there; three quarters of the way there is ten times more.
+    # The slowest pole has decayed to 1/1000 there; at three quarters of the way it has not.
     assert leak.max() < 2e-4
     assert (
         np.abs(after.q - before.q)[3000 - reach * 3 // 4 - 60 : 3000 - reach * 3 // 4].max() > 1e-3

@@ -11,6 +11,7 @@ import pytest
 from mcap.writer import CompressionType, Writer
 from omegaconf import OmegaConf
 
+from conf import schema
 from envs.telemetry.recording import Recording, Stream
 from envs.telemetry.source import RecordingSource, recording_source
 
@@ -77,11 +78,12 @@ def recording(
 
 def shipped(name: str) -> RecordingSource:
     """Return the source that conf/recording/<name>.yaml describes."""
+    schema.register()
     described = OmegaConf.load(ROOT / "conf" / "recording" / f"{name}.yaml")
     root = OmegaConf.create({"recordings_dir": str(SHARED / "recordings"), "recording": described})
     values: Any = OmegaConf.to_container(root, resolve=True)
     values = {k: v for k, v in values["recording"].items() if k not in ("robot", "truth")}
-    source = recording_source(values | {"path": str(ROOT / values["path"])})
+    source = recording_source(values)
     if not source.path.exists():
         pytest.skip(f"{source.path} is not there; KINETWIN_SHARED can name the shared folder")
     return source
