@@ -9,6 +9,20 @@ import numpy as np
 from envs.errors import ConfigError, unknown
 from generators.distributions import Distribution, Uniform
 
+LIMITS = {
+    "object_count": (0, 1000),
+    "robot_lightness": (0.0, 1.0),
+    "camera_elevation_deg": (-90.0, 90.0),
+    "camera_zoom": (0.1, 20.0),
+    "camera_fill": (0.05, 5.0),
+    "light_elevation_deg": (1.0, 90.0),
+    "light_temperature_k": (1667.0, 25000.0),
+    "light_sun": (0.0, 100.0),
+    "light_sky": (0.0, 100.0),
+    "light_penumbra_m": (0.0, 0.5),
+}
+"""Between which values a uniform range makes sense."""
+
 
 @dataclass(frozen=True)
 class Ranges:
@@ -65,6 +79,12 @@ class Ranges:
             )
         if not 0 <= self.texture_share <= 1:
             raise ConfigError(f"texture_share must lie in 0..1, not {self.texture_share}")
+        for name, (lowest, highest) in LIMITS.items():
+            drawn = getattr(self, name)
+            if isinstance(drawn, Uniform) and not (lowest <= drawn.low and drawn.high <= highest):
+                raise ConfigError(
+                    f"{name} must lie in {lowest}..{highest}, not [{drawn.low}, {drawn.high}]"
+                )
 
     @staticmethod
     def from_bounds(bounds: Mapping[str, float | Sequence[float]]) -> "Ranges":
@@ -94,26 +114,9 @@ def _value(name: str, bound: float | Sequence[float], kind: object) -> Any:
     if isinstance(bound, (int, float)) or len(bound) != 2:
         raise ConfigError(f"{name} must be [low, high], not {bound}")
     low, high = float(bound[0]), float(bound[1])
-    return Uniform(low, high) if kind is Distribution else (low, high)
-
-
-TABLETOP = Ranges(
-    object_count=Uniform(3, 6),
-    object_radius_m=(0.28, 0.65),
-    object_azimuth_deg=(-95.0, 95.0),
-    object_clearance_m=0.015,
-    texture_share=0.6,
-    robot_lightness=Uniform(0.72, 0.92),
-    camera_azimuth_deg=Uniform(-75, 75),
-    camera_elevation_deg=Uniform(12, 48),
-    camera_zoom=Uniform(1.0, 1.4),
-    camera_fill=Uniform(0.7, 0.96),
-    camera_roll_deg=Uniform(-4, 4),
-    light_azimuth_deg=Uniform(-180, 180),
-    light_elevation_deg=Uniform(30, 75),
-    light_temperature_k=Uniform(3400, 7500),
-    light_sun=Uniform(0.6, 1.3),
-    light_sky=Uniform(0.4, 0.8),
-    light_penumbra_m=Uniform(0.004, 0.02),
-)
-"""A robot on a table, seen from about two metres in rooms of many kinds."""
+    if kind is not Distribution:
+        return low, high
+    try:
+        return Uniform(low, high)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from error
