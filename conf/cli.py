@@ -45,8 +45,7 @@ def explain(error: Exception) -> str:
         return _unknown_key(missing.group(1))
     text = re.sub(r"full_key: (\S*)", lambda m: f"(key: {m.group(1)})" if m.group(1) else "", text)
     text = re.sub(r"object_type=\w+|reference_type=\S+|Config search path:.*", "", text)
-    text = re.sub(r"\s+", " ", text).strip()
-    return text
+    return re.sub(r"\s+", " ", text).strip()
 
 
 def _chain(error: BaseException) -> list[str]:

@@ -19,6 +19,8 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from assets import catalog
 from envs.errors import ConfigError, unknown
 from envs.telemetry.source import RecordingSource, recording_source
+from generators.distributions import Uniform
+from generators.ranges import Ranges
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -141,10 +143,62 @@ class ImagesConfig:
 
 
 @dataclass
+class RandomizationConfig:
+    """What varies from picture to picture; a pair is drawn uniformly between its two values."""
+
+    object_count: list[float] = MISSING
+    object_radius_m: list[float] = MISSING
+    object_azimuth_deg: list[float] = MISSING
+    robot_lightness: list[float] = MISSING
+    camera_azimuth_deg: list[float] = MISSING
+    camera_elevation_deg: list[float] = MISSING
+    camera_zoom: list[float] = MISSING
+    camera_fill: list[float] = MISSING
+    camera_roll_deg: list[float] = MISSING
+    light_azimuth_deg: list[float] = MISSING
+    light_elevation_deg: list[float] = MISSING
+    light_temperature_k: list[float] = MISSING
+    light_sun: list[float] = MISSING
+    light_sky: list[float] = MISSING
+    light_penumbra_m: list[float] = MISSING
+    object_clearance_m: float = MISSING
+    texture_share: float = MISSING
+
+    def __post_init__(self) -> None:
+        """Refuse anything that is not a pair in order, or no number."""
+        self.ranges()
+
+    def ranges(self) -> Ranges:
+        """Return what the generator takes.
+
+        Raises:
+            ConfigError: A value is not allowed; the message names its key.
+        """
+        chosen: dict[str, Any] = {
+            "object_clearance_m": self.object_clearance_m,
+            "texture_share": self.texture_share,
+        }
+        for name, pair in asdict(self).items():
+            if name in chosen:
+                continue
+            if len(pair) != 2 or not -math.inf < pair[0] <= pair[1] < math.inf:
+                raise ConfigError(
+                    f"randomization.{name} is {pair}; a pair [low, high] in order is allowed"
+                )
+            plain = name in ("object_radius_m", "object_azimuth_deg")
+            chosen[name] = (pair[0], pair[1]) if plain else Uniform(pair[0], pair[1])
+        try:
+            return Ranges(**chosen)
+        except ConfigError as error:
+            raise ConfigError(f"randomization: {error}") from error
+
+
+@dataclass
 class Config:
     """One run."""
 
     recording: RecordingConfig = MISSING
+    randomization: RandomizationConfig = MISSING
     task: Task = Task.pipeline
     robot: str = MISSING
     scene: str = MISSING

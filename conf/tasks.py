@@ -1,1 +1,306 @@
-def dispatch(c,d): print(c.task, d)
+"""What each task does, in order: the only place where telemetry, twin, fit and pictures meet."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from calibration.evolution import fit_rollouts
+from jaxtyping import Bool
+
+from assets import catalog
+from calibration.gradient import fit_torque
+from calibration.layer import write_calibration
+from calibration.residuals import Errors, rmse
+from calibration.result import CalibrationResult, combine
+from conf import summary
+from conf.schema import Config, Method, Task
+from conf.session import Session
+from envs.errors import CalibrationError, KinetwinError
+from envs.stage.layers import write_rig
+from envs.stage.library import robot_asset
+from envs.stage.reader import read_stage
+from envs.stage.scene import Scene
+from envs.telemetry.alignment import align
+from envs.telemetry.filtering import Motion, motion, reach_s
+from envs.telemetry.quality import Finding, check
+from envs.telemetry.read import read
+from envs.telemetry.recording import Recording
+from envs.telemetry.trajectory import Trajectory
+from envs.world.replay import replay_dynamic, replay_kinematic
+from generators.generate import Summary, generate
+from generators.preview import contact_sheet
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What every task starts from: the recording on one clock, and the stage it is about."""
+
+    recording: Recording
+    findings: tuple[Finding, ...]
+    trajectory: Trajectory
+    stage: Path
+    scene: Scene
+    train_end_s: float
+    motion: Motion | None
+    cutoff_hz: float
+
+    @property
+    def train(self) -> Bool[np.ndarray, "time"]:
+        """The samples to fit; the filter does not carry the held-out part into them."""
+        use = self.trajectory.measured if self.motion is None else self.motion.use
+        return use & (self.trajectory.t_s < self.train_end_s - reach_s(self.cutoff_hz))
+
+    @property
+    def heldout(self) -> Bool[np.ndarray, "time"]:
+        """The samples that judge: measured, and recorded after the training part."""
+        use = self.trajectory.measured if self.motion is None else self.motion.use
+        return use & (self.trajectory.t_s >= self.train_end_s)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A recording played back on one stage, and how far that is from the held-out part.
+
+    Attributes:
+        kinematic: The recorded motion imposed; None without measured effort.
+        dynamic: The recorded commands obeyed; None without commands.
+    """
+
+    kinematic: Trajectory | None
+    dynamic: Trajectory | None
+    kinematic_error: Errors | None
+    dynamic_error: Errors | None
+
+
+@dataclass(frozen=True)
+class Images:
+    """A data set and the contact sheet of it."""
+
+    made: Summary
+    preview: Path
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What the methods found, each and together, and the stage with the layer of it on top."""
+
+    by_method: dict[str, CalibrationResult]
+    result: CalibrationResult
+    layer: Path
+    stage: Path
+
+
+def dispatch(config: Config, directory: Path) -> None:
+    """Run a task in its claimed directory.
+
+    Raises:
+        KinetwinError: The input cannot be used; a run that made nothing leaves nothing.
+    """
+    session = Session(config, directory)
+    try:
+        _TASKS[config.task](session)
+    except (KinetwinError, OSError) as error:
+        session.log("error", text=str(error))
+        session.discard_if_empty()
+        raise
+
+
+def _pipeline(session: Session) -> None:
+    data = prepare(session)
+    before = replay(session, data, data.scene, "nominal")
+    calibrated = calibrate(session, data)
+    after = replay(session, data, read_stage(calibrated.stage), "calibrated")
+    images = make_images(session, calibrated.stage, data.trajectory)
+    summary.finish(session, data, before=before, after=after, calibrated=calibrated, images=images)
+
+
+def _replay(session: Session) -> None:
+    data = prepare(session)
+    if session.config.layer is None:
+        summary.finish(session, data, before=replay(session, data, data.scene, "nominal"))
+    else:
+        summary.finish(session, data, after=replay(session, data, data.scene, "calibrated"))
+
+
+def _calibrate(session: Session) -> None:
+    data = prepare(session)
+    before = replay(session, data, data.scene, "nominal")
+    calibrated = calibrate(session, data)
+    after = replay(session, data, read_stage(calibrated.stage), "calibrated")
+    summary.finish(session, data, before=before, after=after, calibrated=calibrated)
+
+
+def _generate(session: Session) -> None:
+    data = prepare(session)
+    if session.config.layer is None:
+        session.note("no layer=FILE.usda is given: the images show the nominal, uncalibrated twin")
+    images = make_images(session, data.stage, data.trajectory)
+    summary.finish(session, data, images=images)
+
+
+_TASKS = {
+    Task.pipeline: _pipeline,
+    Task.replay: _replay,
+    Task.calibrate: _calibrate,
+    Task.generate: _generate,
+}
+
+
+def prepare(session: Session) -> Prepared:
+    """Read and check the recording, put it on one clock, and compose the stage it is about."""
+    config = session.config
+    with session.stage("read", "read and check the recording"):
+        recording = read(config.recording.source())
+        findings = check(recording)
+    with session.stage("stage", f"compose {config.robot} in {config.scene}"):
+        stage = write_rig(
+            session.directory / "stage.usda",
+            scene=catalog.SCENES[config.scene],
+            robot=robot_asset(config.robot),
+            sublayers=_user_layers(config),
+        )
+        scene = read_stage(stage)
+        joints = [j.name for j in scene.robot.joints if j.kind != "fixed"]
+        trajectory = align(recording, joints)
+    options = config.calibration
+    start_s, end_s = float(trajectory.t_s[0]), float(trajectory.t_s[-1])
+    return Prepared(
+        recording=recording,
+        findings=findings,
+        trajectory=trajectory,
+        stage=stage,
+        scene=scene,
+        train_end_s=start_s + options.train_fraction * (end_s - start_s),
+        cutoff_hz=options.cutoff_hz,
+        motion=None
+        if trajectory.tau is None
+        else motion(trajectory, cutoff_hz=options.cutoff_hz, trim_s=options.trim_s),
+    )
+
+
+def replay(session: Session, data: Prepared, scene: Scene, label: str) -> Replayed:
+    """Play the recording back both ways and measure the error on the held-out part."""
+    cutoff_hz = session.config.calibration.cutoff_hz
+    kinematic = dynamic = kinematic_error = dynamic_error = None
+    with session.stage(f"replay_{label}", f"replay on the {label} twin") as report:
+        if data.trajectory.tau is not None:
+            kinematic = replay_kinematic(scene, data.trajectory, cutoff_hz=cutoff_hz)
+            kinematic_error = rmse(
+                kinematic, data.trajectory, use=data.heldout, cutoff_hz=cutoff_hz
+            )
+        if data.trajectory.q_command is not None:
+            dynamic = replay_dynamic(scene, data.trajectory, progress=report)
+            dynamic_error = rmse(dynamic, data.trajectory, use=data.heldout)
+    if kinematic is None:
+        session.note("no effort was recorded: torques are not compared")
+    if dynamic is None:
+        session.note("no command was recorded: the dynamic replay is left out")
+    return Replayed(kinematic, dynamic, kinematic_error, dynamic_error)
+
+
+def calibrate(session: Session, data: Prepared) -> Calibrated:
+    """Identify by each method asked for, and write what they found together as a layer.
+
+    The rollouts start from the stage with the torque level's layer, if there is one: inertias come
+    from there, and everything else is searched for anew.
+    """
+    methods = _possible(session, data)
+    provenance = {
+        "recording": data.recording.name,
+        "data_sha256": dict(data.recording.sha256),
+        "configuration_sha256": _configuration_hash(session.config),
+    }
+    found: dict[str, CalibrationResult] = {}
+    scene = data.scene
+    if Method.torch in methods:
+        assert data.motion is not None, "checked by _possible"
+        with session.stage("calibrate_torch", "identify from torque (torch)"):
+            found["torch"] = fit_torque(
+                data.scene,
+                data.motion,
+                train=data.train,
+                heldout=data.heldout,
+                cutoff_hz=data.cutoff_hz,
+                provenance=provenance,
+            )
+            layer = write_calibration(
+                session.directory / "calibration_torch.usda", data.stage, found["torch"]
+            )
+            scene = read_stage(_rig(session, "stage_torch.usda", layer))
+    if Method.cmaes in methods:
+        with session.stage("calibrate_cmaes", "search by rollouts (CMA-ES)") as report:
+            found["cmaes"] = fit_rollouts(
+                scene,
+                data.trajectory,
+                train_end_s=data.train_end_s,
+                seed=session.config.seed,
+                workers=session.config.workers,
+                generations=session.config.calibration.cmaes_generations,
+                candidates=session.config.calibration.cmaes_candidates,
+                progress=report,
+            )
+    for name, result in found.items():
+        result.write(session.directory / f"calibration_{name}.json")
+    result = (
+        combine(found["torch"], found["cmaes"]) if len(found) == 2 else next(iter(found.values()))
+    )
+    result.write(session.directory / "calibration.json")
+    layer = write_calibration(session.directory / "calibration.usda", data.stage, result)
+    return Calibrated(found, result, layer, _rig(session, "calibrated.usda", layer))
+
+
+def make_images(session: Session, stage: Path, trajectory: Trajectory) -> Images:
+    """Render the data set and the contact sheet."""
+    options = session.config.images
+    with session.stage("images", "render labelled images") as report:
+        made = generate(
+            stage,
+            trajectory,
+            session.directory / "images",
+            images=options.count,
+            seed=session.config.seed,
+            width=options.width,
+            height=options.height,
+            workers=session.config.workers,
+            ranges=session.config.randomization.ranges(),
+            progress=report,
+        )
+        preview = session.directory / "preview.png"
+        contact_sheet(made.out, preview)
+    return Images(made, preview)
+
+
+def _possible(session: Session, data: Prepared) -> list[Method]:
+    """Return the methods that the recording has the signals for; tell of those it has not."""
+    lacks = {
+        Method.torch: "measured effort" if data.motion is None else "",
+        Method.cmaes: "recorded commands" if data.trajectory.q_command is None else "",
+    }
+    methods = session.config.calibration.methods
+    for method in methods:
+        if lacks[method]:
+            session.note(f"method {method.name} is left out: it needs {lacks[method]}")
+    possible = [method for method in methods if not lacks[method]]
+    if not possible:
+        needs = "; ".join(f"{m.name} needs {lacks[m]}" for m in methods)
+        raise CalibrationError(f"recording '{data.recording.name}' cannot calibrate: {needs}")
+    return possible
+
+
+def _rig(session: Session, name: str, layer: Path) -> Path:
+    """Write the scene with the robot and a calibration layer on top."""
+    return write_rig(
+        session.directory / name,
+        scene=catalog.SCENES[session.config.scene],
+        robot=robot_asset(session.config.robot),
+        sublayers=[layer, *_user_layers(session.config)],
+    )
+
+
+def _user_layers(config: Config) -> list[Path]:
+    return [] if config.layer is None else [Path(config.layer)]
+
+
+def _configuration_hash(config: Config) -> str:
+    return hashlib.sha256(repr(config).encode()).hexdigest()

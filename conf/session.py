@@ -1,0 +1,90 @@
+"""One run while it goes on: its directory, its log, its progress bars and its timings."""
+
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from conf.schema import Config
+
+Report = Callable[[int, int], None]
+"""Called with (done, total) while a stage goes on."""
+
+PACKAGES = ("pybullet", "numpy", "scipy", "trimesh", "usd-core", "torch", "cma")
+_LOG = "log.jsonl"
+
+
+class Session:
+    """What the stages of a run share. Every file is written under a temporary name first."""
+
+    def __init__(self, config: Config, directory: Path) -> None:
+        self.config = config
+        self.directory = directory
+        self.console = Console(highlight=False)
+        self.metrics: dict[str, Any] = {"seconds": {}}
+
+    @contextmanager
+    def stage(self, name: str, label: str) -> Iterator[Report]:
+        """Time a stage under `name`, and show `label` with a bar from the first report on."""
+        begun = time.perf_counter()
+        self.log("begin", stage=name)
+        bar = Progress(
+            TextColumn("{task.description:<34}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=self.console,
+        )
+        with bar:
+            row = bar.add_task(label, total=1)
+
+            def report(done: int, total: int) -> None:
+                bar.update(row, completed=done, total=total)
+
+            yield report
+            total = bar.tasks[row].total
+            bar.update(row, completed=total)
+        seconds = round(time.perf_counter() - begun, 3)
+        self.metrics["seconds"][name] = seconds
+        self.log("end", stage=name, seconds=seconds)
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Append one line to the run's log."""
+        entry = {"time": datetime.now(UTC).isoformat(), "event": event, **fields}
+        with (self.directory / _LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
+
+    def note(self, text: str) -> None:
+        """Tell the user, and the log, something that no stage's result says."""
+        self.console.print(f"  note: {text}", soft_wrap=True)
+        self.log("note", text=text)
+
+    def write_json(self, name: str, values: Mapping[str, Any]) -> Path:
+        """Write a JSON file into the run directory."""
+        path = self.directory / name
+        temporary = path.with_name(name + ".part")
+        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        return temporary.replace(path)
+
+    def discard_if_empty(self) -> None:
+        """Remove the run directory where no stage has left a result in it."""
+        if {entry.name for entry in self.directory.iterdir()} <= {".hydra", _LOG}:
+            shutil.rmtree(self.directory)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    return {
+        "kinetwin": version("kinetwin"),
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
