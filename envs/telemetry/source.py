@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import pi
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from envs.errors import RecordingError, unknown
 from envs.telemetry.recording import Signal
@@ -92,8 +92,6 @@ class RecordingSource:
     def __post_init__(self) -> None:
         """Refuse a description that cannot be read, or that gives a signal twice."""
         where = f"recording '{self.name}'"
-        if self.format not in FORMATS:
-            raise RecordingError(unknown("format", self.format, FORMATS, where=where))
         if not self.streams:
             raise RecordingError(f"{where}: it needs at least one stream")
         given: dict[str, str] = {}
@@ -136,8 +134,6 @@ def _check_stream(stream: StreamSource, kind: Format, where: str) -> None:
     if not stream.signals:
         raise RecordingError(f"{where}: it gives no signal; allowed: {', '.join(SIGNALS)}")
     for signal, source in stream.signals.items():
-        if signal not in SIGNALS:
-            raise RecordingError(unknown("signal", signal, SIGNALS, where=where))
         if source.unit not in UNITS[signal]:
             raise RecordingError(
                 f"{where}: unit '{source.unit}' of {signal}; allowed: {', '.join(UNITS[signal])}"
@@ -162,9 +158,12 @@ def recording_source(values: Mapping[str, Any]) -> RecordingSource:
     where = f"recording '{values['name']}'"
     streams = _mapping(values["streams"], f"{where}: streams")
     names = _mapping(values.get("joint_names") or {}, f"{where}: joint_names")
+    kind = _text(values["format"], f"{where}: format")
+    if kind not in FORMATS:
+        raise RecordingError(unknown("format", kind, FORMATS, where=where))
     return RecordingSource(
         name=_text(values["name"], "recording: name"),
-        format=cast(Format, _text(values["format"], f"{where}: format")),
+        format=kind,
         path=Path(_text(str(values["path"]), f"{where}: path")),
         streams=tuple(_stream(str(name), value, where) for name, value in streams.items()),
         joint_names={str(k): _text(v, f"{where}: joint_names.{k}") for k, v in names.items()},
@@ -179,10 +178,12 @@ def _stream(name: str, value: Any, parent: str) -> StreamSource:
     _keys(time, f"{where}.time", needed=("source",), optional=("unit",))
     signals = {}
     for signal, given in _mapping(stream["signals"], f"{where}.signals").items():
+        if signal not in SIGNALS:
+            raise RecordingError(unknown("signal", signal, SIGNALS, where=where))
         source = _mapping(given, f"{where}.signals.{signal}")
         _keys(source, f"{where}.signals.{signal}", needed=("source", "unit"), optional=("start",))
         texts = {key: _text(v, f"{where}.signals.{signal}.{key}") for key, v in source.items()}
-        signals[cast(Signal, signal)] = SignalSource(**texts)
+        signals[signal] = SignalSource(**texts)
     joints = stream.get("joints") or ()
     if isinstance(joints, str) or not isinstance(joints, Sequence):
         raise RecordingError(f"{where}.joints: a list of names is needed, not {joints!r}")

@@ -229,12 +229,16 @@ def test_the_script_makes_the_shipped_messages(truth: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_halving_the_step_changes_nothing_that_is_logged(truth: dict[str, Any]) -> None:
+def test_halving_the_step_changes_nothing_that_is_logged(
+    truth: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over the first six seconds, which are as fast as the rest."""
     urdf = yourdfpy.URDF.load(make_sample.URDF, load_meshes=False)
     parameters, path, *_ = np.random.default_rng(truth["seed"]).spawn(4)
     drawn = make_sample.draw_truth(urdf, parameters)
     period = make_sample.PERIOD_S
     commands = make_sample.excitation(np.arange(7000) * period, path)
+    monkeypatch.setattr(make_sample, "DURATION_S", 6.0)
     model = make_sample.build_model(urdf, drawn)
     whole = make_sample.simulate(model, drawn, commands)
     half = make_sample.simulate(model, drawn, commands, step_s=make_sample.STEP_S / 2)
