@@ -27,7 +27,9 @@ def signals(
     """Draw each joint's signals over time, one axis a joint.
 
     Args:
+        t_s: Time, s.
         series: Name ("measured", "nominal", "calibrated") → values.
+        joints: Names of the columns.
         unit: Written on the vertical axes.
         train_end_s: The held-out part begins here and is shaded.
         use: Samples outside are left blank, as no claim is made about them.
@@ -90,9 +92,10 @@ def sampling(t_ns: Mapping[str, np.ndarray]) -> bytes:
     """Draw the time between samples over time, one axis a stream: jitter, repeats and gaps."""
     figure, axes = _column(len(t_ns), width_in=10.0, height_in=1.4)
     for axis, (name, stamps) in zip(axes, t_ns.items(), strict=True):
-        step_ms = np.diff(stamps) / 1e6
+        # On a logarithmic axis a repeated stamp, a step of 0, stands at the bottom.
+        step_ms = np.maximum(np.diff(stamps) / 1e6, 0.01)
         axis.plot((stamps[1:] - stamps[0]) / 1e9, step_ms, ".", markersize=2, color="#1673b1")
-        axis.set_yscale("symlog", linthresh=1.0)
+        axis.set_yscale("log")
         axis.set_ylabel("step, ms", fontsize=8)
         axis.set_title(name, fontsize=8, loc="left")
         axis.margins(x=0)

@@ -2,7 +2,8 @@
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,8 @@ h1 { font-size: 1.7rem; margin: 0 0 .2rem; } h2 { font-size: 1.2rem; margin: 2.4
 p.lead { color: var(--soft); margin: 0 0 1rem; } p.note { color: var(--soft); }
 .cards { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }
 .card { border: 1px solid var(--line); border-radius: 8px; padding: .6rem .9rem; flex: 1 1 11rem; }
-.card b { display: block; font-size: 1.25rem; } .card span { color: var(--soft); font-size: .85rem; }
+.card b { display: block; font-size: 1.25rem; }
+.card span { color: var(--soft); font-size: .85rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; margin: .6rem 0; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
@@ -25,6 +27,7 @@ th { color: var(--soft); font-weight: 600; } tr.good td { background: #eef7ee; }
 tr.bad td { background: #fdf0ec; }
 img { max-width: 100%; height: auto; } pre { background: #f6f8fa; border: 1px solid var(--line);
       border-radius: 6px; padding: .8rem; overflow-x: auto; font-size: .8rem; }
+summary { cursor: pointer; color: var(--blue); margin: .8rem 0; }
 nav a { margin-right: 1rem; color: var(--blue); text-decoration: none; }
 """
 
@@ -69,6 +72,8 @@ class Page:
         """Append a table.
 
         Args:
+            head: Titles of the columns.
+            rows: Cells, as they are shown.
             text_columns: Columns which hold words rather than figures.
             marks: A row's tint, "good", "bad" or "".
         """
@@ -100,6 +105,13 @@ class Page:
     def preformatted(self, text: str) -> None:
         """Append text as it stands, such as a configuration."""
         self._body.append(f"<pre>{html.escape(text)}</pre>")
+
+    @contextmanager
+    def folded(self, title: str) -> Iterator[None]:
+        """Fold what is appended inside away behind its title, for a reader to open."""
+        self._body.append(f"<details><summary>{html.escape(title)}</summary>")
+        yield
+        self._body.append("</details>")
 
     def render(self) -> str:
         """Return the page."""

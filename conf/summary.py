@@ -243,17 +243,29 @@ def _parameter_section(page: Page, calibrated: "Calibrated", truth: Truth | None
         "Value ± standard deviation in SI, for each method. Tinted rows are not determined by "
         "this recording: their value rests on the model.",
     )
-    names = dict.fromkeys(k for r in calibrated.by_method.values() for k in r.parameters)
-    head = ["parameter", "nominal", *calibrated.by_method, *([] if truth is None else ["truth"])]
+    names = list(dict.fromkeys(k for r in calibrated.by_method.values() for k in r.parameters))
+    # By field, then by joint: what a reader compares stands together.
+    joint = sorted((n for n in names if ".inertial." not in n), key=lambda n: n.split(".", 1)[1])
+    _parameter_table(page, calibrated, joint, truth)
+    with page.folded("Mass properties of the links"):
+        _parameter_table(page, calibrated, [n for n in names if ".inertial." in n], None)
+
+
+def _parameter_table(
+    page: Page, calibrated: "Calibrated", names: Sequence[str], truth: Truth | None
+) -> None:
+    head = ["parameter", "unit", "nominal", *calibrated.by_method]
     rows, marks = [], []
     for name in names:
         found = [r.parameters.get(name) for r in calibrated.by_method.values()]
         first = next(p for p in found if p is not None)
         cells = ["–" if p is None else f"{p.value:.4g} ± {p.std:.2g}" for p in found]
         true = [] if truth is None else [_true(truth, name)]
-        rows.append([f"{name} [{first.unit}]", f"{first.nominal:.4g}", *cells, *true])
+        rows.append([name, first.unit, f"{first.nominal:.4g}", *cells, *true])
         marks.append("" if any(p is not None and p.identifiable for p in found) else "bad")
-    page.table(head, rows, marks=marks)
+    page.table(
+        [*head, *([] if truth is None else ["truth"])], rows, text_columns=(0, 1), marks=marks
+    )
 
 
 def _true(truth: Truth, name: str) -> str:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from calibration.evolution import fit_rollouts
 from jaxtyping import Bool
 
 from assets import catalog
+from calibration.evolution import fit_rollouts
 from calibration.gradient import fit_torque
 from calibration.layer import write_calibration
 from calibration.residuals import Errors, rmse
