@@ -38,9 +38,7 @@ def things() -> tuple[Body, ...]:
 
 def poses() -> dict[str, Pose]:
     turned = axis_angle(np.array([0.6, 0.0, 0.8]), np.asarray(0.7))
-    # Where a ball touches the table both are at one depth, and float32 may name either.
-    lifted = {"cube": pose(turned, np.array([0.3, 0.2, 0.1])), "ball": at(0.4, 0.0, 0.043)}
-    return {b.name: b.X_WB for b in things()} | lifted
+    return {b.name: b.X_WB for b in things()} | {"cube": pose(turned, np.array([0.3, 0.2, 0.1]))}
 
 
 def grey(bodies: tuple[Body, ...]) -> dict[str, list[Paint]]:
@@ -60,7 +58,7 @@ def capture(renderer: TinyRenderer, camera: Camera, light: np.ndarray | None = N
 def world_triangles(bodies: tuple[Body, ...], where: Mapping[str, Pose]) -> tuple[np.ndarray, ...]:
     corners, owner = [], []
     for index, b in enumerate(bodies):
-        for s in b.visuals:
+        for s in b.visuals if b.name in where else ():
             mesh, X = to_mesh(s), where[b.name] @ s.X_BS
             corners.append((mesh.vertices @ X[:3, :3].T + X[:3, 3])[mesh.triangles])
             owner.append(np.full(len(mesh.triangles), index))
@@ -77,13 +75,15 @@ def test_bodies_and_depth_are_those_of_a_ray_through_each_pixel_centre(
     renderer: TinyRenderer,
 ) -> None:
     renderer.arrange(poses(), grey(things()))
-    seen = capture(renderer, CAMERA)
-    rays = cast(CAMERA, *world_triangles(things(), poses()))
+    camera = replace(CAMERA, fx=105.0, fy=100.0, cx=49.9, cy=41.1, width=112, height=82)
+    seen = capture(renderer, camera)
+    rays = cast(camera, *world_triangles(things(), poses()))
     inner = away_from_edges(rays.owner)
     wrong = seen.body != rays.owner
     assert set(np.unique(rays.owner)) == {-1, 0, 1, 2, 3, 4, 5}
     assert not wrong[inner].any()
-    # On silhouettes float32 may decide differently; measured: none of 18 720 pixels.
+    # The rasteriser leaves out triangles of less than 0.005 pixels, as a ball's silhouette has
+    # them; measured: 1 of 9184 pixels.
     assert wrong.sum() <= 2
     same = ~wrong & (rays.owner >= 0)
     error = np.abs(seen.depth_m[same] - rays.depth_m[same])
@@ -93,13 +93,14 @@ def test_bodies_and_depth_are_those_of_a_ray_through_each_pixel_centre(
 
 
 def test_half_a_pixel_beside_the_centre_fits_worse(renderer: TinyRenderer) -> None:
-    renderer.arrange(poses(), grey(things()))
-    camera = replace(CAMERA, fx=60.0, fy=57.0, cx=28.3, cy=23.6, width=64, height=47)
-    seen = capture(renderer, camera)
-    triangles = world_triangles(things(), poses())
-    assert not (seen.body != cast(camera, *triangles).owner).any()
+    # Without the ball, whose edge-on triangles are smaller than what the rasteriser draws.
+    flat = {name: X for name, X in poses().items() if name != "ball"}
+    renderer.arrange(flat, grey(things()))
+    seen = capture(renderer, CAMERA)
+    triangles = world_triangles(things(), flat)
+    assert (seen.body == cast(CAMERA, *triangles).owner).all()
     for shift in [(0.5, 0.0), (0.0, -0.5)]:
-        assert (seen.body != cast(camera, *triangles, shift_px=shift).owner).sum() > 20
+        assert (seen.body != cast(CAMERA, *triangles, shift_px=shift).owner).sum() > 100
 
 
 def test_color_is_the_srgb_of_the_linear_one(renderer: TinyRenderer) -> None:
