@@ -26,6 +26,9 @@ GOLDEN_RATIO = (np.sqrt(5) - 1) / 2
 FLOORS = ("floor", "ground")
 """Labels of what everything stands on."""
 
+CENTRING_STEPS = 6
+"""The middle of a picture depends on the distance, and the distance on the middle."""
+
 DEFAULT_CAMERA = StageCamera("camera", "", np.eye(4), np.radians(58.0), near_m=0.05, far_m=20.0)
 """Its lens is used where a stage has no camera."""
 
@@ -201,13 +204,15 @@ def _camera(
     )
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     X = look_at(middle + back, middle, roll_rad=float(roll))
-    in_view = (points - middle) @ X[:3, :3]
-    middle = middle + X[:3, :2] @ ((in_view.min(axis=0) + in_view.max(axis=0)) / 2)[:2]
-    in_view = (points - middle) @ X[:3, :3]
-    # Far enough back that |x| ≤ fill · half width · (z + distance), for each point and both axes.
     lens = Camera.from_stage((*studio.scene.cameras, DEFAULT_CAMERA)[0], size)
     half = np.array([lens.width / lens.fx, lens.height / lens.fy]) / (2 * zoom)
-    distance = (np.abs(in_view[:, :2]) / (fill * half) - in_view[:, 2:]).max()
+    distance = 0.0
+    for _ in range(CENTRING_STEPS):
+        in_view = (points - middle) @ X[:3, :3]
+        # Far enough back that |x| ≤ fill · half width · (z + distance), for each point and axis.
+        distance = (np.abs(in_view[:, :2]) / (fill * half) - in_view[:, 2:]).max()
+        slope = in_view[:, :2] / (in_view[:, 2:] + distance)
+        middle = middle + X[:3, :2] @ (distance * (slope.min(axis=0) + slope.max(axis=0)) / 2)
     # What is left of the picture lets the robot stand off its middle.
     shift = rng.uniform(-0.8, 0.8, 2) * (1 - fill) * half * distance
     target = middle + X[:3, :2] @ shift
