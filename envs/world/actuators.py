@@ -2,14 +2,18 @@
 
 PyBullet's own motors are off. Each step solves, with M and h of the robot and rotor inertia Ia,
 
-    (M + Ia) q̈ + h + friction(q̇⁺) + offset = drive,   drive = kp (u − q⁺) − kd q̇⁺ within ±max_force,
+    (M + Ia) q̈ + h + friction(q̇⁺) + offset = drive,    q̇⁺ = q̇ + dt q̈,
+    drive = kp (u − q − α dt q̇⁺) − kd (q̇ + θ dt q̈)    within ±max_force,
 
-for q̈, where q̇⁺ = q̇ + dt q̈ and q⁺ = q + dt q̇⁺ are the state after the step: the drive is implicit
-(the stable PD control of Tan, Liu and Turk, Stable proportional-derivative controllers, IEEE
-Computer Graphics and Applications 31, 2011), so that no gain is too high for the step; friction is
-linearised about q̇. PyBullet is then given the torque `M q̈ + h` that makes it take exactly this
-acceleration. That is exact as long as nothing is touched: forces of contact act on M alone, not on
-the rotors' inertia.
+for q̈. PyBullet is then given the torque `M q̈ + h`, which makes it take exactly this acceleration.
+That is exact as long as nothing is touched: forces of contact act on M alone, not on the rotors.
+
+PyBullet's velocities belong to the middles of steps: its integration is a leapfrog, and of second
+order where forces are those of the instant between two steps. For the drive this is θ = 1/2, α = 0,
+so that what is identified does not depend on the step. A drive too stiff for it is made as implicit
+as it takes not to overshoot, up to the stable PD control of Tan, Liu and Turk (IEEE Computer
+Graphics and Applications 31, 2011), which is θ = α = 1: no gain is too high. Friction is linearised
+about q̇.
 """
 
 from collections.abc import Callable, Sequence
@@ -101,9 +105,9 @@ class ActuatorParameters:
 class Rollout:
     """What simulated robots did: `steps + 1` samples of each copy, in SI.
 
-    `tau` is the torque of the drive, as a sensor on the motor's side would log it. The sample after
-    a step carries the torque of that step; the first sample, which no step leads to, repeats the
-    second.
+    `tau` is the torque of the drive, as a sensor on the motor's side would log it. The velocity at
+    an instant is the mean of the steps before and after it; the last sample, after which nothing is
+    known, has the last step's velocity and torque.
     """
 
     q: Float[np.ndarray, "sample copy joint"]
@@ -130,19 +134,24 @@ def implicit_step(
         h: Coriolis, centrifugal and gravity torque.
         q: Position before the step, rad or m.
         qd: Velocity before the step, rad/s or m/s.
-        command: Commanded position at the end of the step, delay included, rad or m.
+        command: What acts in the step; see `delayed_commands`.
         dt_s: The step, s.
     """
     kp, kd, limit = parameters.stiffness, parameters.damping, parameters.max_force
-    # The drive is `hold − give·q̈` while it is within its limit.
-    hold = kp * (command - q - dt_s * qd) - kd * qd
-    give = np.broadcast_to(dt_s * (kd + dt_s * kp), q.shape)
-    load = h + friction_torque(friction, qd) + parameters.torque_offset
-    inertia = np.broadcast_to(parameters.armature + dt_s * friction_slope(friction, qd), q.shape)
     diagonal = np.arange(q.shape[-1])
+    inertia = M[:, diagonal, diagonal] + parameters.armature
+    # Alone, a joint slows in a step to (1 − (1 − θ) λ) / (1 + θ λ): that must not change sign.
+    rate = (dt_s * (kd + dt_s * kp) / inertia).max(axis=1, keepdims=True)
+    theta = np.maximum(0.5, 1.0 - 1.0 / np.maximum(rate, 1.0))
+    alpha = 2.0 * theta - 1.0
+    # The drive is `hold − give·q̈` while it is within its limit.
+    hold = kp * (command - q - alpha * dt_s * qd) - kd * qd
+    give = dt_s * (theta * kd + alpha * dt_s * kp)
+    load = h + friction_torque(friction, qd) + parameters.torque_offset
+    added = parameters.armature + dt_s * friction_slope(friction, qd)
     while True:
         A = M.copy()
-        A[:, diagonal, diagonal] += inertia + give
+        A[:, diagonal, diagonal] += added + give
         qdd: Float[np.ndarray, "copy joint"] = np.linalg.solve(A, (hold - load)[..., None])[..., 0]
         drive: Float[np.ndarray, "copy joint"] = hold - give * qdd
         beyond = np.abs(drive) > limit
@@ -161,12 +170,10 @@ def delayed_commands(
     delay_s: Float[np.ndarray, "*copy joint"],
     dt_s: float,
 ) -> Float[np.ndarray, "step copy joint"]:
-    """Return the command that acts in each step, linear between the middles of the samples' holds.
+    """Return the command that acts in each step: its mean over half a step before and after.
 
-    A sample of the grid holds until the next one, so that on average it stands for half a step
-    later. Taken from there at the end of the step, where the implicit drive compares it with the
-    position, a held command acts neither early nor late. Before the first sample and after the last
-    one the command holds.
+    A sample of the grid holds until the next one. Before the first sample and after the last one
+    the command holds.
 
     Args:
         command: Commanded positions on the grid.
@@ -176,7 +183,7 @@ def delayed_commands(
         dt_s: Step of the grid and of the simulation, s.
     """
     copies, n = len(start), command.shape[1]
-    at = start[:, None] + 0.5 - np.broadcast_to(delay_s, (copies, n)) / dt_s
+    at = start[:, None] - 0.5 - np.broadcast_to(delay_s, (copies, n)) / dt_s
     whole = np.floor(at)
     part = at - whole
     index = np.arange(steps)[:, None, None] + whole.astype(int)
@@ -216,10 +223,11 @@ def simulate(
         qdd, drive = implicit_step(parameters, friction, M, h, q, qd, command, world.dt_s)
         world.step((M @ qdd[..., None])[..., 0] + h)
         q, qd = world.state()
-        log[0, k + 1], log[1, k + 1], log[2, k + 1] = q, qd, drive
+        log[0, k + 1], log[1, k + 1], log[2, k] = q, qd, drive
         if progress is not None and (k + 1) % 250 == 0:
             progress(k + 1, steps)
-    log[2, 0] = log[2, 1] if steps else 0.0
+    log[2, -1] = log[2, -2]
+    log[1, 1:-1] = (log[1, 1:-1] + log[1, 2:]) / 2
     if progress is not None:
         progress(steps, steps)
     return Rollout(*log)
