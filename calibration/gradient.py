@@ -1,0 +1,239 @@
+"""Torque-level identification: inertias, rotors and friction from measured joint torques.
+
+A convex fit on the compressed regression: the torque is linear in the inertial parameters (and in
+all else but the Stribeck velocity), and the prior, a log-det divergence from the model's links, is
+convex, keeps every link feasible, and leaves what the data do not excite where the model has it.
+Newton's steps are taken in the log-Cholesky coordinates about the present links. Armature, friction
+and Stribeck's excess are held at zero where the data would make them negative.
+
+Coordinates about the model's links with a Gaussian prior were tried first: where the data press a
+link against the edge of what is feasible, as on a real Panda, Levenberg–Marquardt crawled along
+curved valleys and had not settled after 100 steps. This takes about 10 steps a round.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from calibration.inertia import from_pseudo_inertia, is_feasible, rigid_groups
+from calibration.newton import Local, minimize
+from calibration.regression import STRIBECK_RANGE, Regression, build_regression
+from calibration.result import CalibrationResult, Parameter
+from calibration.torque_model import FIELDS, Prior, TorqueModel, model_prior, model_torque
+from calibration.uncertainty import prior_share, sandwich, time_blocks
+from envs.errors import CalibrationError
+from envs.stage.scene import Inertial, Scene
+from envs.stage.tree import inertial_parameters, reduce_tree
+from envs.telemetry.filtering import Motion
+
+# The noise of each joint and the parameters are estimated in turn; it settles in two rounds.
+ROUNDS = 3
+# Blocks of time over which residuals may be correlated, s.
+BLOCK_S = 0.5
+# A value that owes more of its variance to the prior than to the data counts as not identified.
+PRIOR_SHARE = 0.5
+
+
+def fit_torque(
+    scene: Scene,
+    motion: Motion,
+    *,
+    train: Bool[np.ndarray, "time"],
+    heldout: Bool[np.ndarray, "time"],
+    cutoff_hz: float = 10.0,
+    provenance: Mapping[str, Any] | None = None,
+) -> CalibrationResult:
+    """Identify inertias, armature, friction and offset of the joints that move.
+
+    Args:
+        scene: The nominal stage; its robot's joints include those of the motion, all others are
+            welded at 0.
+        motion: Low-passed, with measured torque on the joint's side that the drive acts on.
+        train: Instants to fit; those outside `motion.use` are left out.
+        heldout: Instants to judge by, likewise.
+        cutoff_hz: Of the filter that the motion went through.
+        provenance: Goes into the result's: hashes of the recording and the like.
+
+    Returns:
+        Values for each joint, and for each rigid group of bodies the numbers of its heaviest one;
+        `inertials` holds all bodies that change. Metrics: `heldout_rmse_nm`, `nominal_rmse_nm`
+        (the stage as it is, same instants) and `train_rmse_nm`, in the order of the joints.
+
+    Raises:
+        CalibrationError: The joints do not fit the stage, no link has mass, the torque is not
+            finite, or the spans are too short.
+    """
+    begun = time.perf_counter()
+    tree = reduce_tree(scene.robot, motion.joints, scene.gravity_mps2)
+    if tree.joints != motion.joints:
+        raise CalibrationError(
+            f"the motion's joints must be in the stage's order, {', '.join(tree.joints)}; "
+            f"found {', '.join(motion.joints)}"
+        )
+    train, heldout = train & motion.use, heldout & motion.use
+    if not heldout.any():
+        raise CalibrationError("no usable instant is held out to judge the calibration by")
+    model = TorqueModel(tree, rigid_groups(tree, scene.robot))
+    if not model.groups:
+        raise CalibrationError(f"no link of {scene.robot.prim} has mass in the model")
+    regression = build_regression(tree, motion, train, cutoff_hz)
+    joints = [scene.robot.joint(name) for name in tree.joints]
+    prior = model_prior(model, joints, motion, train)
+    p, noise = _fit(model, regression, prior)
+
+    values, _ = model.values(p)
+    covariance, share = _uncertainty(model, regression, p, noise, prior)
+    inertials = model.inertials(p)
+    error = model_torque(*model.fitted(p, joints), motion, cutoff_hz) - motion.tau
+    nominal_error = model_torque(tree, joints, motion, cutoff_hz) - motion.tau
+    return CalibrationResult(
+        parameters={
+            name: Parameter(
+                value=value,
+                std=std,
+                nominal=nominal,
+                unit=unit,
+                method="torch",
+                identifiable=bool(of_prior < PRIOR_SHARE),
+                n=len(regression.t_s),
+            )
+            for (name, unit), value, std, nominal, of_prior in zip(
+                model.names(),
+                values.tolist(),
+                np.sqrt(np.diag(covariance)).tolist(),
+                model.nominal(scene.robot, joints),
+                share,
+                strict=True,
+            )
+        },
+        covariance=covariance,
+        inertials=inertials,
+        infeasible_links=_infeasible(inertials),
+        provenance={
+            "method": "torch",
+            "train_s": _span(motion, train),
+            "heldout_s": _span(motion, heldout),
+            "dt_s": float(motion.t_s[1] - motion.t_s[0]),
+            "cutoff_hz": cutoff_hz,
+            "samples": len(regression.t_s),
+            "versions": {name: version(name) for name in ("numpy", "scipy", "torch")},
+            **(provenance or {}),
+        },
+        metrics={
+            "heldout_rmse_nm": _rms(error[heldout]),
+            "nominal_rmse_nm": _rms(nominal_error[heldout]),
+            "train_rmse_nm": _rms(error[train]),
+            "fit_s": time.perf_counter() - begun,
+        },
+    )
+
+
+def _fit(
+    model: TorqueModel, regression: Regression, prior: Prior
+) -> tuple[Float[np.ndarray, "params"], Float[np.ndarray, "joint"]]:
+    """Return the parameters, and the standard deviation of each joint's noise (N·m or N)."""
+    factors = torch.from_numpy(prior.factors)
+    inertias = from_pseudo_inertia(factors @ factors.mT).numpy().ravel()
+    lower = np.zeros((len(FIELDS), len(regression.joints)))
+    upper = np.full_like(lower, np.inf)
+    lower[[name for name, *_ in FIELDS].index("torque_offset")] = -np.inf
+    lower[-1], upper[-1] = np.log(STRIBECK_RANGE)
+    p = np.concatenate([inertias, np.clip(prior.mean, lower.ravel(), upper.ravel())])
+    free = np.full(len(inertias), np.inf)
+    low, high = np.concatenate([-free, lower.ravel()]), np.concatenate([free, upper.ravel()])
+
+    noise = np.array([np.linalg.norm(j.triangle[:, -1]) for j in regression.joints])
+    noise = noise / np.sqrt(len(regression.t_s))
+    for _ in range(ROUNDS):
+        problem = _Problem(model, regression, prior, noise)
+        p = minimize(problem, p, low, high)
+        noise = noise * problem.rms(p)
+    return p, noise
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Squared whitened residuals, and the prior's squared distance."""
+
+    model: TorqueModel
+    regression: Regression
+    prior: Prior
+    noise: Float[np.ndarray, "joint"]
+
+    def residuals(self, p: Float[np.ndarray, "params"]) -> list[Float[np.ndarray, "rows"]]:
+        """Return each joint's, compressed."""
+        c = self.model.coefficients(p)
+        weight = np.sqrt(self.regression.information) / self.noise
+        return [
+            w * (j.triangle[:, :-1] @ c[j.index] - j.triangle[:, -1])
+            for j, w in zip(self.regression.joints, weight, strict=True)
+        ]
+
+    def rms(self, p: Float[np.ndarray, "params"]) -> Float[np.ndarray, "joint"]:
+        """Return each joint's root mean square over all its rows, in units of its noise."""
+        rows = len(self.regression.t_s) * self.regression.information
+        return np.array([np.sqrt(r @ r / rows) for r in self.residuals(p)])
+
+    def cost(self, p: Float[np.ndarray, "params"]) -> float:
+        """See `newton.Problem`."""
+        return self.prior.cost(p) + float(sum(r @ r for r in self.residuals(p)))
+
+    def expand(self, p: Float[np.ndarray, "params"]) -> Local:
+        """See `newton.Problem`; the Hessian leaves out the curvature of the Stribeck velocity."""
+        D = self.model.derivative(p)
+        weight = np.sqrt(self.regression.information) / self.noise
+        gradient, hessian = self.prior.gradient(p), self.prior.hessian()
+        for j, w, r in zip(self.regression.joints, weight, self.residuals(p), strict=True):
+            J = w * j.triangle[:, :-1] @ D[j.index]
+            gradient += J.T @ r
+            hessian += J.T @ J
+        return Local(gradient, hessian)
+
+    def move(
+        self, p: Float[np.ndarray, "params"], step: Float[np.ndarray, "params"]
+    ) -> Float[np.ndarray, "params"]:
+        """See `newton.Problem`."""
+        return self.model.move(p, step)
+
+
+def _uncertainty(
+    model: TorqueModel,
+    regression: Regression,
+    p: Float[np.ndarray, "params"],
+    noise: Float[np.ndarray, "joint"],
+    prior: Prior,
+) -> tuple[Float[np.ndarray, "values values"], Float[np.ndarray, "values"]]:
+    """Return the covariance of the values to report, and the prior's share of each variance."""
+    c, D = model.coefficients(p), model.derivative(p)
+    weight = np.sqrt(regression.information) / noise
+    joints = list(zip(regression.joints, weight, strict=True))
+    jacobian = np.concatenate([w * j.columns @ D[j.index] for j, w in joints])
+    residual = np.concatenate([w * (j.columns @ c[j.index] - j.tau) for j, w in joints])
+    blocks = np.tile(time_blocks(regression.t_s, BLOCK_S), len(joints))
+    of, precision = model.values(p)[1], prior.hessian()
+    covariance = of @ sandwich(jacobian, residual, blocks, precision) @ of.T
+    return covariance, prior_share(jacobian, precision, of)
+
+
+def _infeasible(inertials: Mapping[str, Inertial]) -> tuple[str, ...]:
+    """Return the bodies whose mass properties no matter could have; a massless frame has none."""
+    return tuple(
+        name
+        for name, inertial in inertials.items()
+        if (inertial.mass_kg != 0 or inertial.inertia_kgm2.any())
+        and not is_feasible(inertial_parameters(inertial, np.eye(4)))
+    )
+
+
+def _span(motion: Motion, rows: Bool[np.ndarray, "time"]) -> list[float]:
+    return [float(t) for t in motion.t_s[rows][[0, -1]]]
+
+
+def _rms(error: Float[np.ndarray, "time joint"]) -> list[float]:
+    return [float(x) for x in np.sqrt((error**2).mean(axis=0))]

@@ -1,0 +1,63 @@
+"""A calibration result as a USD layer: `over`s on an untouched robot."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibration.result import INERTIAL, CalibrationResult, Parameter
+from envs.stage.layers import OVERRIDABLE, InertialValue, Value, write_overrides
+from envs.stage.scene import Inertial
+
+
+def write_calibration(path: Path, stage: Path, result: CalibrationResult) -> Path:
+    """Write what was identified as a layer that goes above a stage.
+
+    Args:
+        path: The .usda to write.
+        stage: The stage which the robot was calibrated in.
+        result: Its joints and bodies must be those of the stage.
+
+    Raises:
+        StageError: A joint or body is not in the stage, or a value cannot be written.
+    """
+    joints: dict[str, dict[str, Value]] = {}
+    for name, parameter in result.parameters.items():
+        joint, _, field = name.partition(".")
+        if field in OVERRIDABLE:
+            value = Value(parameter.value, parameter.std, parameter.method, parameter.n)
+            joints.setdefault(joint, {})[field] = value
+    bodies = {
+        name: {"inertial": _inertial_value(name, inertial, result.parameters)}
+        for name, inertial in result.inertials.items()
+    }
+    return write_overrides(
+        path, stage=stage, joints=joints, bodies=bodies, metadata=_flat(result.provenance)
+    )
+
+
+def _inertial_value(
+    name: str, inertial: Inertial, parameters: Mapping[str, Parameter]
+) -> InertialValue:
+    """Return a body's mass properties, with deviations where its numbers were identified."""
+    found = [parameters.get(f"{name}.inertial.{field}") for field in INERTIAL]
+    known = [p for p in found if p is not None]
+    if len(known) < len(INERTIAL):
+        return InertialValue(inertial)
+    std = np.array([p.std for p in known])
+    deviation = Inertial(std[0], std[1:4], std[4:][[[0, 1, 3], [1, 2, 4], [3, 4, 5]]])
+    return InertialValue(inertial, deviation, known[0].method, known[0].n)
+
+
+def _flat(provenance: Mapping[str, Any], prefix: str = "") -> dict[str, str | float | int]:
+    """Return nested provenance as one level, which is what USD metadata takes well."""
+    flat: dict[str, str | float | int] = {}
+    for key, value in provenance.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}_")
+        else:
+            plain = isinstance(value, str | float | int)
+            flat[f"{prefix}{key}"] = value if plain else json.dumps(value)
+    return flat

@@ -1,0 +1,292 @@
+"""The torque model of an arm: which numbers are identified, and what torque they give."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy.linalg import block_diag
+from torch import Tensor
+
+from calibration.inertia import (
+    Group,
+    divergence,
+    factor,
+    from_pseudo_inertia,
+    jacobian,
+    tangent,
+    upper_factor,
+)
+from calibration.regression import STRIBECK_NODES, STRIBECK_RANGE, stribeck_weights
+from calibration.result import INERTIAL
+from envs.stage.scene import Articulation, Friction, Inertial, Joint
+from envs.stage.tree import Tree
+from envs.telemetry.filtering import Motion, lowpass
+from envs.world.dynamics import inverse_dynamics
+from envs.world.friction import friction_torque, joint_friction
+
+# How far a link may be from the model's before the data speak, in log-Cholesky coordinates: 1 is a
+# factor of e in mass, a radius of gyration in the centre of mass.
+INERTIA_WIDTH = 1.0
+# Stribeck's velocity before the data speak, rad/s (or m/s), and the width of its logarithm.
+STRIBECK_VELOCITY, STRIBECK_WIDTH = 0.08, 0.5
+# A joint that moves less than this (rms) is treated as if it moved so much when priors are sized.
+LEAST_SPEED, LEAST_ACCELERATION = 1e-3, 1e-2
+# Share of the way to the edge of what is feasible that one step may go.
+MOST_OF_THE_WAY = 0.95
+
+FIELDS = (
+    ("armature", "kg.m2", "kg"),
+    ("friction.coulomb", "N.m", "N"),
+    ("friction.viscous", "N.m.s/rad", "N.s/m"),
+    ("torque_offset", "N.m", "N"),
+    ("friction.stribeck", "N.m", "N"),
+    ("friction.stribeck_velocity", "rad/s", "m/s"),
+)
+"""What is identified of each joint, in the order of the parameters; unit if it turns, if slides."""
+
+
+@dataclass(frozen=True)
+class TorqueModel:
+    """How parameters p become coefficients of the regression, and values to report.
+
+    p holds the inertial parameters π of each group (10 each), then FIELDS, one block of a number a
+    joint after the other, the Stribeck velocity as its logarithm. A step, and what is uncertain, is
+    told in local coordinates: for each group the log-Cholesky coordinates about its present π, and
+    for all the rest the differences themselves.
+    """
+
+    tree: Tree
+    groups: tuple[Group, ...]
+
+    def split(
+        self, p: Float[np.ndarray, "params"]
+    ) -> tuple[Float[np.ndarray, "group 10"], Float[np.ndarray, "field joint"]]:
+        """Return the groups' inertial parameters, and FIELDS' blocks."""
+        size = 10 * len(self.groups)
+        return p[:size].reshape(-1, 10), p[size:].reshape(len(FIELDS), -1)
+
+    def link_parameters(self, p: Float[np.ndarray, "params"]) -> Float[np.ndarray, "joint 10"]:
+        """Return the inertial parameters of all links."""
+        pi = np.zeros((len(self.tree.joints), 10))
+        pi[[group.link for group in self.groups]] = self.split(p)[0]
+        return pi
+
+    def coefficients(self, p: Float[np.ndarray, "params"]) -> Float[np.ndarray, "coefficients"]:
+        """Return the coefficients in `Regression`'s order."""
+        *linear, stribeck, log_velocity = self.split(p)[1]
+        nodes = stribeck[:, None] * stribeck_weights(log_velocity)
+        return np.concatenate([self.link_parameters(p).ravel(), *linear, nodes.ravel()])
+
+    def derivative(
+        self, p: Float[np.ndarray, "params"]
+    ) -> Float[np.ndarray, "coefficients params"]:
+        """Return the derivative of the coefficients with respect to the local coordinates."""
+        *_, stribeck, log_velocity = self.split(p)[1]
+        groups, n = len(self.groups), len(self.tree.joints)
+        D = np.zeros(((14 + STRIBECK_NODES) * n, len(p)))
+        for g, (group, basis) in enumerate(zip(self.groups, self.inertia_basis(p), strict=True)):
+            D[10 * group.link : 10 * group.link + 10, 10 * g : 10 * g + 10] = basis
+        linear = np.arange((len(FIELDS) - 2) * n)
+        D[10 * n + linear, 10 * groups + linear] = 1.0
+        weights, slopes = stribeck_weights(log_velocity), stribeck_weights(log_velocity, slope=True)
+        for j in range(n):
+            nodes = slice(14 * n + j * STRIBECK_NODES, 14 * n + (j + 1) * STRIBECK_NODES)
+            D[nodes, len(p) - 2 * n + j] = weights[j]
+            D[nodes, len(p) - n + j] = stribeck[j] * slopes[j]
+        return D
+
+    def inertia_basis(self, p: Float[np.ndarray, "params"]) -> Float[np.ndarray, "group 10 10"]:
+        """Return the derivative of each group's π with respect to its local coordinates."""
+        L = factor(self.split(p)[0])[:, None]
+        J = L @ tangent() @ L.swapaxes(-1, -2)
+        return np.asarray(from_pseudo_inertia(torch.from_numpy(J)).mT.numpy())
+
+    def move(
+        self, p: Float[np.ndarray, "params"], step: Float[np.ndarray, "params"]
+    ) -> Float[np.ndarray, "params"]:
+        """Return p moved along a local step, or as far along it as all links stay feasible.
+
+        π moves on a straight line, along which the cost is convex, and not on the curve of U.
+        """
+        size = 10 * len(self.groups)
+        theta = step[:size].reshape(-1, 10)
+        # J + ΔJ = L (1 + Σ θ_k S_k) Lᵀ stays positive definite while no eigenvalue reaches −1.
+        least = np.linalg.eigvalsh(np.tensordot(theta, tangent(), 1)).min()
+        fraction = min(1.0, MOST_OF_THE_WAY / -least) if least < 0 else 1.0
+        change = (self.inertia_basis(p) @ theta[..., None]).ravel()
+        return p + fraction * np.concatenate([change, step[size:]])
+
+    def values(
+        self, p: Float[np.ndarray, "params"]
+    ) -> tuple[Float[np.ndarray, "values"], Float[np.ndarray, "values params"]]:
+        """Return the numbers to report (ten a group, then FIELDS), and their local derivative."""
+        pi, blocks = self.split(p)
+        fields = np.concatenate([blocks[:-1].ravel(), np.exp(blocks[-1])])
+        scale = np.ones_like(fields)
+        scale[-blocks.shape[1] :] = fields[-blocks.shape[1] :]
+        bodies, derivatives = [], []
+        for group, L in zip(self.groups, torch.from_numpy(factor(pi)), strict=True):
+
+            def heaviest(
+                theta: Float[Tensor, "10"], group: Group = group, L: Tensor = L
+            ) -> Float[Tensor, "10"]:
+                return group.bodies(L @ upper_factor(theta))[group.heaviest]
+
+            here = torch.zeros(10, dtype=torch.float64)
+            bodies.append(heaviest(here).numpy())
+            derivatives.append(jacobian(heaviest, here))
+        derivative = block_diag(*derivatives, np.diag(scale))
+        return np.concatenate([*bodies, fields]), derivative
+
+    def inertials(self, p: Float[np.ndarray, "params"]) -> dict[str, Inertial]:
+        """Return the mass properties of all bodies that change."""
+        factors = torch.from_numpy(factor(self.split(p)[0]))
+        pairs = zip(self.groups, factors, strict=True)
+        return {name: i for group, L in pairs for name, i in group.inertials(L).items()}
+
+    def names(self) -> list[tuple[str, str]]:
+        """Return name and unit of each of `values`."""
+        bodies = [group.names[group.heaviest] for group in self.groups]
+        inertial = [
+            (f"{body}.inertial.{field}", unit)
+            for body in bodies
+            for field, unit in INERTIAL.items()
+        ]
+        joints = zip(self.tree.joints, self.tree.prismatic, strict=True)
+        units = [(joint, 2 if slides else 1) for joint, slides in joints]
+        return inertial + [
+            (f"{joint}.{field[0]}", field[unit]) for field in FIELDS for joint, unit in units
+        ]
+
+    def nominal(self, robot: Articulation, joints: Sequence[Joint]) -> list[float]:
+        """Return what the stage says for each of `values`."""
+        inertials = {body.name: body.inertial for body in robot.bodies}
+        numbers = []
+        for group in self.groups:
+            inertial = inertials[group.names[group.heaviest]]
+            moment = inertial.inertia_kgm2[[0, 0, 1, 0, 1, 2], [0, 1, 1, 2, 2, 2]]
+            numbers += [inertial.mass_kg, *inertial.com_m.tolist(), *moment.tolist()]
+        rows = np.array(
+            [
+                (
+                    j.armature,
+                    j.friction.coulomb,
+                    j.friction.viscous,
+                    j.torque_offset,
+                    j.friction.stribeck,
+                    j.friction.stribeck_velocity,
+                )
+                for j in joints
+            ]
+        )
+        return [*numbers, *rows.T.ravel().tolist()]
+
+    def fitted(
+        self, p: Float[np.ndarray, "params"], joints: Sequence[Joint]
+    ) -> tuple[Tree, list[Joint]]:
+        """Return the tree and its joints with the identified numbers in them."""
+        blocks = self.split(p)[1]
+        rows = np.array([*blocks[:-1], np.exp(blocks[-1])]).T.tolist()
+        changed = [
+            replace(
+                joint,
+                armature=armature,
+                friction=Friction(coulomb, viscous, stribeck, velocity),
+                torque_offset=offset,
+            )
+            for joint, (armature, coulomb, viscous, offset, stribeck, velocity) in zip(
+                joints, rows, strict=True
+            )
+        ]
+        return replace(self.tree, pi=self.link_parameters(p)), changed
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is believed before the data speak: the model's numbers, and how far they may be off.
+
+    Attributes:
+        factors: Of the groups' pseudo-inertias in the model.
+        mean: Of FIELDS, all blocks.
+        precision: Of FIELDS: 1 / standard deviation².
+    """
+
+    factors: Float[np.ndarray, "group 4 4"]
+    mean: Float[np.ndarray, "numbers"]
+    precision: Float[np.ndarray, "numbers"]
+
+    def cost(self, p: Float[np.ndarray, "params"]) -> float:
+        """Return the squared distance; infinite where a link is not feasible."""
+        size = 10 * len(self.factors)
+        away = p[size:] - self.mean
+        links = divergence(p[:size].reshape(-1, 10), self.factors).sum()
+        return float(links / INERTIA_WIDTH**2 + away @ (self.precision * away))
+
+    def gradient(self, p: Float[np.ndarray, "params"]) -> Float[np.ndarray, "params"]:
+        """Return half its derivative with respect to the local coordinates."""
+        size, S = 10 * len(self.factors), tangent()
+        M = np.linalg.solve(self.factors, factor(p[:size].reshape(-1, 10)))
+        slope = np.einsum("gki,gkj,sij->gs", M, M, S) - np.trace(S, axis1=-2, axis2=-1)
+        inertias = slope.ravel() / (2 * INERTIA_WIDTH**2)
+        return np.concatenate([inertias, self.precision * (p[size:] - self.mean)])
+
+    def hessian(self) -> Float[np.ndarray, "params params"]:
+        """Return half its second derivative (the precision): the same at every p.
+
+        For π this is the second derivative along straight lines, `tr(J⁻¹ ∂J J⁻¹ ∂J)`, which in the
+        local coordinates is `tr(S_k S_l)`.
+        """
+        S = tangent()
+        link = np.einsum("kij,lij->kl", S, S) / (2 * INERTIA_WIDTH**2)
+        return np.asarray(block_diag(*[link] * len(self.factors), np.diag(self.precision)))
+
+
+def model_prior(
+    model: TorqueModel, joints: Sequence[Joint], motion: Motion, train: Bool[np.ndarray, "time"]
+) -> Prior:
+    """Return the prior of a model: the stage's own numbers.
+
+    Friction, armature and offset may each be as large as all of the joint's torque variation.
+    """
+    torque = np.maximum(motion.tau[train].std(axis=0), 1e-6)
+    speed = np.maximum(motion.qd[train].std(axis=0), LEAST_SPEED)
+    acceleration = np.maximum(motion.qdd[train].std(axis=0), LEAST_ACCELERATION)
+    velocity = [
+        np.clip(f.stribeck_velocity, *STRIBECK_RANGE) if f.stribeck > 0 else STRIBECK_VELOCITY
+        for f in (j.friction for j in joints)
+    ]
+    mean: list[Sequence[float] | Float[np.ndarray, joint]] = [
+        [j.armature for j in joints],
+        [j.friction.coulomb for j in joints],
+        [j.friction.viscous for j in joints],
+        [j.torque_offset for j in joints],
+        [j.friction.stribeck for j in joints],
+        np.log(velocity),
+    ]
+    logarithm = np.full(len(joints), STRIBECK_WIDTH)
+    width = [torque / acceleration, torque, torque / speed, torque, torque, logarithm]
+    return Prior(
+        factors=np.array([group.factor for group in model.groups]),
+        mean=np.concatenate(mean),
+        precision=np.concatenate(width) ** -2,
+    )
+
+
+def model_torque(
+    tree: Tree, joints: Sequence[Joint], motion: Motion, cutoff_hz: float
+) -> Float[np.ndarray, "time joint"]:
+    """Return the torque that a model needs for a motion, low-passed like the measured one.
+
+    Args:
+        tree: Inertias.
+        joints: Armature, friction and offset, in the tree's order.
+        motion: Low-passed at `cutoff_hz`.
+        cutoff_hz: Of the filter.
+    """
+    tau = inverse_dynamics(tree, motion.q, motion.qd, motion.qdd)
+    tau += np.array([j.armature for j in joints]) * motion.qdd
+    tau += friction_torque(joint_friction(j.friction for j in joints), motion.qd)
+    tau += np.array([j.torque_offset for j in joints])
+    return lowpass(tau, float(motion.t_s[1] - motion.t_s[0]), cutoff_hz)
