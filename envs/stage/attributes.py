@@ -29,7 +29,7 @@ class Candidate:
 
     Attributes:
         schema: Who speaks, for `Joint.sources`.
-        attribute: Its name; `{dof}` stands for "angular" or "linear".
+        attribute: Its name; `{dof}` stands for `scene.Joint.dof`.
         quantity: Its unit.
     """
 
@@ -41,8 +41,14 @@ class Candidate:
 # The first candidate that is authored speaks; calibrated values are written to the first one.
 # physxJoint:jointFriction is missing on purpose: it is a unitless coefficient, not a torque.
 JOINT_FIELDS: Mapping[str, Sequence[Candidate]] = {
-    "lower": (Candidate("physics", "physics:lowerLimit", "position"),),
-    "upper": (Candidate("physics", "physics:upperLimit", "position"),),
+    "lower": (
+        Candidate("physics", "physics:lowerLimit", "position"),
+        Candidate("physics", "limit:{dof}:physics:low", "position"),
+    ),
+    "upper": (
+        Candidate("physics", "physics:upperLimit", "position"),
+        Candidate("physics", "limit:{dof}:physics:high", "position"),
+    ),
     "velocity_limit": (
         Candidate("newton", "newton:velocityLimit", "velocity"),
         Candidate("physx", "physxJoint:maxJointVelocity", "velocity"),
@@ -74,6 +80,12 @@ JOINT_FIELDS: Mapping[str, Sequence[Candidate]] = {
     "delay_s": (Candidate("twin", "twin:commandDelay", "si"),),
     "torque_offset": (Candidate("twin", "twin:torqueOffset", "si"),),
 }
+
+
+def applied(prim: Any) -> Sequence[str]:
+    """Return all applied API schemas, those unknown to this USD build included."""
+    listed = prim.GetMetadata("apiSchemas")
+    return () if listed is None else listed.GetAddedOrExplicitItems()
 
 
 def authored(prim: Any, name: str) -> Any:

@@ -1,5 +1,6 @@
 """Gprims to shapes: primitives stay primitives, meshes become triangles, scale is applied."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,8 @@ from jaxtyping import Float, Int
 
 from envs.errors import StageError
 from envs.frames import pose
-from envs.stage.attributes import authored
-from envs.stage.scene import Material, Mesh, Shape, ShapeKind
+from envs.stage.attributes import applied, authored
+from envs.stage.scene import Contact, Material, Mesh, Shape, ShapeKind
 from envs.stage.surfaces import Surfaces
 
 # Columns that turn a shape along z into one along the given axis.
@@ -22,7 +23,25 @@ _ROUND = 1e-5  # scales that differ by less than float32 transforms can tell are
 
 def collider_shape(prim: Any, A_BS: Float[np.ndarray, "4 4"]) -> Shape:
     """Return a gprim as a collider; `A_BS` maps its local space to its body, scale included."""
-    return _shape(prim, A_BS, None)
+    return replace(_shape(prim, A_BS, None), contact=_contact(prim))
+
+
+def _contact(prim: Any) -> Contact | None:
+    """Return the physics material bound to a collider; UsdPhysics' defaults are 0."""
+    from pxr import UsdShade
+
+    material, _ = UsdShade.MaterialBindingAPI(prim).ComputeBoundMaterial("physics")
+    if not material or "PhysicsMaterialAPI" not in applied(material.GetPrim()):
+        return None
+    values = [
+        float(authored(material.GetPrim(), f"physics:{name}") or 0.0)
+        for name in ("staticFriction", "dynamicFriction", "restitution")
+    ]
+    if min(values) < 0 or not np.isfinite(values).all():
+        raise StageError(
+            f"{material.GetPath()}: friction and restitution must be 0 or more, found {values}"
+        )
+    return Contact(*values)
 
 
 def visual_shapes(

@@ -2,18 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from envs.errors import StageError
 from envs.frames import Pose, from_quaternion, pose
 from envs.stage.attributes import JOINT_FIELDS, authored, read_exact
-from envs.stage.scene import Drive, Friction, JointKind
-from envs.stage.traversal import JOINTS, BodyPrim, Transforms, applied
+from envs.stage.diagnostics import Diagnostics
+from envs.stage.scene import FREEDOMS, Drive, Freedom, Friction, JointKind
+from envs.stage.traversal import BodyPrim, Transforms
 from envs.stage.units import Units
 
-_AXES = {"X": np.array([1.0, 0, 0]), "Y": np.array([0, 1.0, 0]), "Z": np.array([0, 0, 1.0])}
+AXES = {"X": np.array([1.0, 0, 0]), "Y": np.array([0, 1.0, 0]), "Z": np.array([0, 0, 1.0])}
+SUPPORTED = (
+    "PhysicsRevoluteJoint",
+    "PhysicsPrismaticJoint",
+    "PhysicsFixedJoint",
+    "PhysicsSphericalJoint",
+    "PhysicsJoint",
+)
 
 
 @dataclass(frozen=True)
@@ -25,20 +34,45 @@ class JointEnd:
 
 
 @dataclass(frozen=True)
+class Dof:
+    """One degree of freedom of a joint prim.
+
+    Attributes:
+        freedom: Its direction in the joint frame.
+        name: What USD calls it, see `scene.Joint.dof`.
+        values: The fields of `scene.Joint` that the prim tells of it.
+    """
+
+    freedom: Freedom
+    name: str
+    values: Mapping[str, Any]
+
+    @property
+    def kind(self) -> JointKind:
+        """Whether it turns or slides."""
+        return "revolute" if self.freedom.startswith("rot") else "prismatic"
+
+    @property
+    def axis(self) -> Float[np.ndarray, "3"]:
+        """Its unit axis in the joint frame."""
+        return AXES[self.freedom[-1]]
+
+
+@dataclass(frozen=True)
 class JointPrim:
     """A joint prim as it stands, before it is known which side is the parent.
 
     Attributes:
+        dofs: In the order in which they move; none for a fixed joint.
         framed: Whether a joint frame is authored at all.
-        values: The fields of `scene.Joint` that it tells.
+        excluded: Whether the stage keeps it out of the tree (`excludeFromArticulation`).
     """
 
     prim: Any
-    kind: JointKind
     ends: tuple[JointEnd, JointEnd]
-    axis: Any
+    dofs: tuple[Dof, ...]
     framed: bool
-    values: Mapping[str, Any]
+    excluded: bool
 
     @property
     def path(self) -> str:
@@ -47,22 +81,24 @@ class JointPrim:
 
 
 def read_joint(
-    prim: Any, bodies: Mapping[str, BodyPrim], transforms: Transforms
+    prim: Any, bodies: Mapping[str, BodyPrim], transforms: Transforms, notes: Diagnostics
 ) -> JointPrim | None:
-    """Return a joint, or None where it is switched off.
+    """Return a joint, or None where it is switched off or of a type that is not supported.
 
     Raises:
-        StageError: The joint's type is not supported, or it holds something that is not there.
+        StageError: The joint holds something that is not there, or a value is nonsense.
     """
     type_name = str(prim.GetTypeName())
     if authored(prim, "physics:jointEnabled") is False:
         return None
-    if type_name not in JOINTS:
-        raise StageError(
-            f"{prim.GetPath()}: joints of type {type_name} are not supported; "
-            f"allowed are: {', '.join(JOINTS)}"
+    if type_name not in SUPPORTED:
+        notes.add(
+            "refused",
+            prim,
+            f"joints of type {type_name} are not supported, this one is left out; "
+            f"supported are: {', '.join(SUPPORTED)}",
         )
-    kind = cast(JointKind, JOINTS[type_name])
+        return None
     first, second = (_end(prim, side, bodies, transforms) for side in (0, 1))
     if first.body == second.body:
         raise StageError(
@@ -73,9 +109,41 @@ def read_joint(
         for part in ("Pos", "Rot")
         for side in (0, 1)
     )
-    axis = _AXES[str(prim.GetAttribute("physics:axis").Get())] if kind != "fixed" else _AXES["X"]
-    values = {} if kind == "fixed" else read_values(prim, kind, transforms.units)
-    return JointPrim(prim, kind, (first, second), axis, framed, values)
+    excluded = authored(prim, "physics:excludeFromArticulation") is True
+    dofs = _dofs(prim, type_name, transforms.units, notes)
+    return JointPrim(prim, (first, second), dofs, framed, excluded)
+
+
+def _dofs(prim: Any, type_name: str, units: Units, notes: Diagnostics) -> tuple[Dof, ...]:
+    if type_name == "PhysicsFixedJoint":
+        return ()
+    if type_name in ("PhysicsRevoluteJoint", "PhysicsPrismaticJoint"):
+        axis, turns = str(prim.GetAttribute("physics:axis").Get()), "Rev" in type_name
+        freedom: Freedom = f"{'rot' if turns else 'trans'}{axis}"  # type: ignore[assignment]
+        name = "angular" if turns else "linear"
+        return (Dof(freedom, name, read_values(prim, name, units, notes)),)
+    free: list[Freedom] = []
+    for freedom in FREEDOMS:
+        low, high = (read_exact(prim, f"limit:{freedom}:physics:{end}") for end in ("low", "high"))
+        # UsdPhysics: a lower limit above the upper one locks a direction; equal ones leave no room.
+        locked = low is not None and high is not None and bool(low >= high)
+        if type_name == "PhysicsSphericalJoint":
+            locked = freedom.startswith("trans")
+        if not locked:
+            free.append(freedom)
+    if type_name == "PhysicsSphericalJoint":
+        for end in (0, 1):
+            cone = authored(prim, f"physics:coneAngle{end}Limit")
+            if cone is not None and cone >= 0:
+                notes.add("refused", prim, f"physics:coneAngle{end}Limit {cone:g} is not read")
+    if sum(freedom.startswith("rot") for freedom in free) > 1:
+        turns_about = ", ".join(f[-1] for f in free if f.startswith("rot"))
+        notes.add(
+            "approximated",
+            prim,
+            f"its turns are coordinates about the axes {turns_about}, one after the other",
+        )
+    return tuple(Dof(f, f, read_values(prim, f, units, notes)) for f in free)
 
 
 def _end(
@@ -108,10 +176,13 @@ def _end(
     return JointEnd(str(above.GetPath()), np.linalg.inv(owner.X_WB) @ X_WJ)
 
 
-def read_values(prim: Any, kind: JointKind, units: Units) -> dict[str, Any]:
-    """Return limits, drive, friction and the rest of a movable joint, with their sources."""
-    angular = kind == "revolute"
-    dof = "angular" if angular else "linear"
+def read_values(prim: Any, dof: str, units: Units, notes: Diagnostics) -> dict[str, Any]:
+    """Return limits, drive, friction and the rest of one degree of freedom, with their sources.
+
+    Raises:
+        StageError: A limit or a value is nonsense.
+    """
+    angular = dof == "angular" or dof.startswith("rot")
     found: dict[str, float] = {}
     sources: dict[str, str] = {}
     for field, candidates in JOINT_FIELDS.items():
@@ -132,6 +203,13 @@ def read_values(prim: Any, kind: JointKind, units: Units) -> dict[str, Any]:
             raise StageError(f"{prim.GetPath()}: {field} must not be negative, found {number:g}")
     effort = found.get("effort_limit", np.inf)
     stiffness, damping = found.get("drive.stiffness", 0.0), found.get("drive.damping", 0.0)
+    driven = stiffness > 0 or damping > 0
+    if driven and authored(prim, f"drive:{dof}:physics:type") == "acceleration":
+        notes.add(
+            "approximated",
+            prim,
+            f"the drive '{dof}' is one of acceleration; its gains are read as those of a force",
+        )
     default = Friction()
     return {
         "lower": lower,
@@ -145,61 +223,8 @@ def read_values(prim: Any, kind: JointKind, units: Units) -> dict[str, Any]:
             stribeck=found.get("friction.stribeck", default.stribeck),
             stribeck_velocity=found.get("friction.stribeck_velocity", default.stribeck_velocity),
         ),
-        "drive": Drive(stiffness, damping, effort) if stiffness > 0 or damping > 0 else None,
+        "drive": Drive(stiffness, damping, effort) if driven else None,
         "delay_s": found.get("delay_s", 0.0),
         "torque_offset": found.get("torque_offset", 0.0),
         "sources": {field: sources.get(field, "default") for field in JOINT_FIELDS},
     }
-
-
-def read_mimic(
-    joint: JointPrim, kinds: Mapping[str, JointKind], units: Units
-) -> tuple[str, float, float] | None:
-    """Return (path of the leading joint, multiplier, offset) in SI, or None.
-
-    Args:
-        joint: The joint that follows.
-        kinds: Path → kind of the movable joints.
-        units: The stage's.
-
-    Raises:
-        StageError: The leading joint is not there.
-    """
-    prim = joint.prim
-    mimic = _newton_mimic(prim) or _physx_mimic(prim)
-    if mimic is None:
-        return None
-    leader, multiplier, offset, angular_offset = mimic
-    if leader not in kinds:
-        raise StageError(f"{joint.path}: follows {leader}, which is no movable joint of the stage")
-    own = units.joint_factor("position", angular=joint.kind == "revolute")
-    ratio = own / units.joint_factor("position", angular=kinds[leader] == "revolute")
-    return leader, multiplier * ratio, offset * (own if angular_offset else 1.0)
-
-
-def _newton_mimic(prim: Any) -> tuple[str, float, float, bool] | None:
-    """Read NewtonMimicAPI: q = coef0 + coef1·q_leader, in the stage's units."""
-    targets = prim.GetRelationship("newton:mimicJoint").GetTargets()
-    if not targets or authored(prim, "newton:mimicEnabled") is False:
-        return None
-    offset, multiplier = (read_exact(prim, f"newton:mimicCoef{i}") for i in (0, 1))
-    return (
-        str(targets[0]),
-        1.0 if multiplier is None else float(multiplier),
-        0.0 if offset is None else float(offset),
-        True,
-    )
-
-
-def _physx_mimic(prim: Any) -> tuple[str, float, float, bool] | None:
-    """Read PhysxMimicJointAPI: q = −gearing·q_leader − offset, in the stage's units."""
-    for schema in applied(prim):
-        if not schema.startswith("PhysxMimicJointAPI:"):
-            continue
-        prefix = f"physxMimicJoint:{schema.split(':', 1)[1]}:"
-        targets = prim.GetRelationship(f"{prefix}referenceJoint").GetTargets()
-        if targets:
-            gearing, offset = (authored(prim, prefix + key) for key in ("gearing", "offset"))
-            gearing = 1.0 if gearing is None else gearing  # the schema's default
-            return str(targets[0]), -float(gearing), -float(offset or 0.0), True
-    return None

@@ -190,13 +190,17 @@ def _write_field(prim: Any, joint: Joint, field: str, value: Value, units: Units
         raise StageError(f"{where} must be a finite number of 0 or more, not {number}")
     from pxr import UsdPhysics
 
-    angular = joint.kind == "revolute"
-    dof = "angular" if angular else "linear"
-    if field.startswith("drive."):
-        UsdPhysics.DriveAPI.Apply(prim, dof)
     candidate = JOINT_FIELDS[field][0]
-    factor = units.joint_factor(candidate.quantity, angular=angular)
-    attribute = write_exact(prim, candidate.attribute.format(dof=dof), number / factor, always=True)
+    if joint.dof not in ("angular", "linear") and "{dof}" not in candidate.attribute:
+        raise StageError(
+            f"{where} cannot be overridden: {candidate.attribute} holds for all degrees of freedom "
+            f"of {joint.prim}"
+        )
+    if field.startswith("drive."):
+        UsdPhysics.DriveAPI.Apply(prim, joint.dof)
+    factor = units.joint_factor(candidate.quantity, angular=joint.kind == "revolute")
+    name = candidate.attribute.format(dof=joint.dof)
+    attribute = write_exact(prim, name, number / factor, always=True)
     std = None if value.std is None else float(value.std) / factor
     _annotate(attribute, std, value.method, value.n)
 

@@ -9,11 +9,13 @@ from jaxtyping import Float
 from envs.errors import StageError
 from envs.frames import from_quaternion, to_quaternion
 from envs.stage.attributes import authored, is_exact, read_exact, write_exact
+from envs.stage.diagnostics import Diagnostics
 from envs.stage.scene import MASSLESS, Inertial, Shape
 from envs.stage.tree import inertial_parameters, to_inertial
 from envs.stage.units import Units
 
 _DEFAULT_DENSITY = 1000.0  # kg/m³, UsdPhysics' own
+_ROUND = 1e-5  # float32 moments and axes of a thin plate
 _SIX = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # the order of newton:inertia
 
 
@@ -22,8 +24,9 @@ def read_inertial(
     scale: Float[np.ndarray, "3"],
     units: Units,
     colliders: Sequence[tuple[Any, Shape]],
-) -> Inertial:
-    """Return the mass, centre of mass and inertia of a body.
+    notes: Diagnostics,
+) -> tuple[Inertial, str]:
+    """Return the mass, centre of mass and inertia of a body, and where the mass comes from.
 
     A mass that is 0 or not authored means that the colliders tell it, unless its exact companion
     says 0 (see `attributes`). An inertia of `newton:inertia` (Ixx, Iyy, Izz, Ixy, Ixz, Iyz) comes
@@ -34,6 +37,10 @@ def read_inertial(
         scale: Scale of its local space.
         units: The stage's.
         colliders: Prims and shapes that it carries.
+        notes: Gets what the stage does not say, and what no body can have.
+
+    Returns:
+        The values, and "authored", "density" or "none" (see `scene.Body.mass_source`).
 
     Raises:
         StageError: A value is negative or not finite, or there is a mass but nothing tells inertia.
@@ -44,26 +51,57 @@ def read_inertial(
     com = None if center is None else center * scale * units.length_m
     tensor = _tensor(prim, units)
     massless = mass == 0 and is_exact(prim, "physics:mass")
+    source = "authored" if mass > 0 or massless else "density" if colliders else "none"
     if mass > 0 or massless:
-        if tensor is not None:
-            return Inertial(mass, np.zeros(3) if com is None else com, tensor)
+        if tensor is not None and (com is not None or not colliders):
+            if com is None:
+                notes.add("defaulted", prim, "no centre of mass: it is the body's origin")
+            inertial = Inertial(mass, np.zeros(3) if com is None else com, tensor)
+            note_unphysical(prim, inertial, notes)
+            return inertial, source
         if massless:
-            return MASSLESS
+            return MASSLESS, source
     if not colliders:
         if mass > 0:
             raise StageError(f"{path}: has a mass but neither an inertia nor colliders to tell it")
-        return MASSLESS
+        notes.add("defaulted", prim, "neither mass nor colliders: it is massless")
+        return MASSLESS, source
 
     density = _number(prim, "physics:density") * units.mass_kg / units.length_m**3
     pi = np.sum([_volume_parameters(p, s, density, units) for p, s in colliders], axis=0)
     if mass > 0 and pi[0] > 0:
         pi = pi * (mass / pi[0])
     from_colliders = to_inertial(pi)
-    return Inertial(
+    told = {"mass": mass > 0, "centre of mass": com is not None, "inertia": tensor is not None}
+    missing = ", ".join(what for what, given in told.items() if not given)
+    notes.add("defaulted", prim, f"not authored, told by its colliders: {missing}")
+    inertial = Inertial(
         from_colliders.mass_kg,
         from_colliders.com_m if com is None else com,
         from_colliders.inertia_kgm2 if tensor is None else tensor,
     )
+    note_unphysical(prim, inertial, notes)
+    return inertial, source
+
+
+def note_unphysical(prim: Any, inertial: Inertial, notes: Diagnostics) -> None:
+    """Note mass properties that no rigid body has; they are kept as they are."""
+    if inertial.mass_kg == 0:
+        if inertial.inertia_kgm2.any():
+            notes.add("suspect", prim, "an inertia without a mass; kept as authored")
+        return
+    low, middle, high = np.linalg.eigvalsh(inertial.inertia_kgm2)
+    if low < -_ROUND * high:
+        notes.add(
+            "suspect", prim, f"a negative moment of inertia, {low:.3g} kg·m²; kept as authored"
+        )
+    elif high > (low + middle) * (1 + _ROUND):
+        notes.add(
+            "suspect",
+            prim,
+            f"principal moments {low:.3g}, {middle:.3g}, {high:.3g} kg·m² violate the triangle "
+            "inequality; kept as authored",
+        )
 
 
 def write_inertial(

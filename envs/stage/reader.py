@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from envs.stage.assembly import Parts, assemble
+from envs.stage.attributes import authored
+from envs.stage.diagnostics import Diagnostics, note_dropped_overrides
 from envs.stage.geometry import collider_shape, visual_shapes
 from envs.stage.joints import read_joint
 from envs.stage.mass import read_inertial
@@ -16,41 +18,53 @@ from envs.stage.units import read_units
 from envs.stage.viewing import read_camera, read_gravity, read_light
 
 
-def read_stage(path: Path) -> Scene:
+def read_stage(path: Path, *, fixed_base: bool | None = None) -> Scene:
     """Return what a stage holds, in SI and Z-up.
 
     Args:
         path: Its root layer (.usda, .usdc, .usd, .usdz).
+        fixed_base: Whether the bases of its articulations are fixed or float; None where the stage
+            says it.
 
     Raises:
         StageError: The stage cannot be opened, does not compose, does not say its units, or holds
-            something that is not supported.
+            values that are nonsense. What is merely left out, or read as something near, is told in
+            the scene's diagnostics.
     """
+    from pxr import UsdPhysics
+
     stage = open_stage(path)
+    notes = Diagnostics()
     transforms = Transforms(read_units(stage, str(path)))
-    prims = survey(stage, transforms)
+    if not UsdPhysics.StageHasAuthoredKilogramsPerUnit(stage):
+        notes.add("defaulted", "/", "kilogramsPerUnit is not authored: masses are in kg")
+    note_dropped_overrides(stage, notes)
+    prims = survey(stage, transforms, notes)
     surfaces = Surfaces()
     names = _names(prims)
 
+    owned: dict[str, list[ShapePrim]] = {p: [] for p in prims.bodies}
+    for shape in prims.shapes:
+        owned.setdefault(shape.owner, []).append(shape)
     bodies = {
-        p: _body(
-            p, [s for s in prims.shapes if s.owner == p], prims, names[p], transforms, surfaces
-        )
-        for p in prims.bodies
+        p: _body(p, owned[p], prims, names[p], transforms, surfaces, notes) for p in prims.bodies
     }
-    joints = [read_joint(prim, prims.bodies, transforms) for prim in prims.joints]
+    joints = [read_joint(prim, prims.bodies, transforms, notes) for prim in prims.joints]
     kinematic = {p for p, body in prims.bodies.items() if body.kinematic}
-    parts = Parts(bodies, kinematic, [j for j in joints if j is not None], prims.roots, names)
-    articulations, free = assemble(parts, transforms.units)
+    kept = [j for j in joints if j is not None]
+    parts = Parts(bodies, kinematic, kept, prims.roots, names, fixed_base)
+    articulations, free = assemble(parts, transforms.units, notes)
     still = tuple(b for b in free if b.prim in kinematic)
+    lights = [read_light(prim, transforms, notes) for prim in prims.lights]
     return Scene(
         articulations=tuple(articulations),
         objects=tuple(b for b in free if b.prim not in kinematic),
         static=(*_static(prims, names, transforms, surfaces), *still),
-        lights=tuple(read_light(prim, transforms) for prim in prims.lights),
+        lights=tuple(light for light in lights if light is not None),
         cameras=tuple(read_camera(c, names[str(c.GetPath())], transforms) for c in prims.cameras),
-        gravity_mps2=read_gravity(prims.scenes, transforms.units),
+        gravity_mps2=read_gravity(prims.scenes, transforms.units, notes),
         files=_files(stage, surfaces),
+        diagnostics=notes.collected(),
     )
 
 
@@ -61,15 +75,28 @@ def _body(
     name: str,
     transforms: Transforms,
     surfaces: Surfaces,
+    notes: Diagnostics,
 ) -> Body:
     prim = prims.bodies[path]
     colliding = [s.prim for s in shapes if s.collides]
     colliders = [collider_shape(p, transforms.relative(prim.X_WB, p)) for p in colliding]
+    for collider in colliding:
+        _note_approximation(collider, notes)
     visuals = _visuals(shapes, prim.X_WB, transforms, surfaces)
     pairs = list(zip(colliding, colliders, strict=True))
-    inertial = read_inertial(prim.prim, prim.scale, transforms.units, pairs)
+    inertial, source = read_inertial(prim.prim, prim.scale, transforms.units, pairs, notes)
     label = prim.label or _default_label(path, prims)
-    return Body(name, path, prim.X_WB, inertial, visuals, tuple(colliders), label)
+    return Body(name, path, prim.X_WB, inertial, visuals, tuple(colliders), label, source)
+
+
+def _note_approximation(collider: Any, notes: Diagnostics) -> None:
+    """Note a mesh that is to collide as something else than its hull, on a body that moves."""
+    wanted = authored(collider, "physics:approximation")
+    if collider.GetTypeName() == "Mesh" and wanted not in (None, "convexHull"):
+        notes.add("approximated", collider, f"collides as its convex hull, not by '{wanted}'")
+    if collider.GetTypeName() in ("Cone", "Plane"):
+        kind = str(collider.GetTypeName()).lower()
+        notes.add("approximated", collider, f"a {kind} is read as a mesh of flat faces")
 
 
 def _visuals(
@@ -109,6 +136,7 @@ def _static(
                 visuals=visual_shapes(shape.prim, A, surfaces) if shape.visible else (),
                 colliders=(collider_shape(shape.prim, A),) if shape.collides else (),
                 label=shape.label or "object",
+                mass_source="static",
             )
         )
     return bodies

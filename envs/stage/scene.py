@@ -18,6 +18,27 @@ from envs.frames import Pose
 JointKind = Literal["revolute", "prismatic", "fixed"]
 ShapeKind = Literal["mesh", "box", "sphere", "cylinder", "capsule"]
 LightKind = Literal["distant", "sphere", "rect", "dome"]
+Freedom = Literal["transX", "transY", "transZ", "rotX", "rotY", "rotZ"]
+FREEDOMS: tuple[Freedom, ...] = ("transX", "transY", "transZ", "rotX", "rotY", "rotZ")
+"""Directions of a joint frame; a chain of several moves in this order, slides before turns."""
+DiagnosticKind = Literal["refused", "defaulted", "approximated", "suspect"]
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """Where a `Scene` is not just what the stage says.
+
+    Attributes:
+        kind: "refused": something in the stage is left out; "defaulted": the stage does not say it;
+            "approximated": it is read as something near; "suspect": read as authored, though it can
+            hardly be meant.
+        prim: Path of the prim that it is about; "/" for the whole stage.
+        message: What was found, and what was made of it.
+    """
+
+    kind: DiagnosticKind
+    prim: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +70,15 @@ class Material:
 
 
 @dataclass(frozen=True)
+class Contact:
+    """What a physics material says about touch; no unit."""
+
+    static_friction: float
+    dynamic_friction: float
+    restitution: float
+
+
+@dataclass(frozen=True)
 class Shape:
     """One piece of geometry, fixed to a body.
 
@@ -59,6 +89,7 @@ class Shape:
         X_BS: Pose of the shape in its body. Scale is already applied to `size` or to the mesh.
         mesh: The triangles of a mesh.
         material: How it looks; None for a collider.
+        contact: Its physics material; None where it has none, and for a visual.
     """
 
     prim: str
@@ -67,6 +98,7 @@ class Shape:
     size: tuple[float, ...] = ()
     mesh: Mesh | None = None
     material: Material | None = None
+    contact: Contact | None = None
 
     def __post_init__(self) -> None:
         """Refuse a mesh without triangles and a primitive without a positive size."""
@@ -107,6 +139,8 @@ class Body:
         prim: Path of its prim.
         X_WB: Where the stage puts it (for a link: at the authored rest pose).
         label: Its semantic class ("robot", "cube"); inherited from the prims above it.
+        mass_source: Where its mass comes from: "authored", "density" of its colliders, "none", or
+            "static" for geometry that is no rigid body.
     """
 
     name: str
@@ -116,6 +150,7 @@ class Body:
     visuals: tuple[Shape, ...] = ()
     colliders: tuple[Shape, ...] = ()
     label: str = "object"
+    mass_source: str = "authored"
 
 
 @dataclass(frozen=True)
@@ -161,6 +196,8 @@ class Joint:
         torque_offset: Added to the modelled torque by the sensor or by a preload, N·m or N.
         mimic: (joint name, multiplier, offset) where it follows another joint.
         sources: Field name → the schema or default that spoke ("newton", "physx", "default" …).
+        dof: Which degree of freedom of its prim it is: "angular" or "linear" where the prim has one
+            only, "rotX", "transZ" … in the chain that stands for a prim with several.
     """
 
     name: str
@@ -182,13 +219,39 @@ class Joint:
     torque_offset: float = 0.0
     mimic: tuple[str, float, float] | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+    dof: str = ""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A joint that closes a loop of the tree: a constraint between two of its bodies.
+
+    Attributes:
+        parent: Name of the first body; "" for the world.
+        X_PJ: Joint frame in the first body (in the world for "").
+        X_CJ: Joint frame in the second.
+        free: Directions of the first joint frame in which the second one may move.
+    """
+
+    name: str
+    prim: str
+    parent: str
+    child: str
+    X_PJ: Pose
+    X_CJ: Pose
+    free: tuple[Freedom, ...]
 
 
 @dataclass(frozen=True)
 class Articulation:
     """Bodies joined into a tree, parents before children; `bodies[0]` is the base.
 
-    `joints[i]` leads to `bodies[i + 1]`. A fixed base stands at `bodies[0].X_WB`.
+    `joints[i]` leads to `bodies[i + 1]`. A fixed base stands at `bodies[0].X_WB`. A joint with
+    several degrees of freedom is a chain of joints; the massless bodies between them have its prim.
+
+    Attributes:
+        loops: What holds bodies together besides the tree.
+        anchor: Path of the joint that fixes the base to the world; "" where none does.
     """
 
     name: str
@@ -196,6 +259,8 @@ class Articulation:
     bodies: tuple[Body, ...]
     joints: tuple[Joint, ...]
     fixed_base: bool
+    loops: tuple[Loop, ...] = ()
+    anchor: str = ""
 
     def joint(self, name: str) -> Joint:
         """Return the joint of that name, or raise StageError with the names there are."""
@@ -231,7 +296,12 @@ class StageCamera:
 
 @dataclass(frozen=True)
 class Scene:
-    """All a stage holds. `files` are the layers and assets it was composed from."""
+    """All a stage holds.
+
+    Attributes:
+        files: The layers and assets it was composed from.
+        diagnostics: Where this is not just what the stage says.
+    """
 
     articulations: tuple[Articulation, ...]
     objects: tuple[Body, ...]
@@ -240,6 +310,7 @@ class Scene:
     cameras: tuple[StageCamera, ...]
     gravity_mps2: Float[np.ndarray, "3"]
     files: tuple[Path, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
     def robot(self) -> Articulation:

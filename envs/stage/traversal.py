@@ -9,15 +9,11 @@ from jaxtyping import Float
 
 from envs.errors import StageError
 from envs.frames import Pose, inverse
-from envs.stage.attributes import authored
+from envs.stage.attributes import applied, authored
+from envs.stage.diagnostics import Diagnostics, is_physics_type, note_unread
 from envs.stage.units import Units
 
 GPRIMS = ("Mesh", "Cube", "Sphere", "Cylinder", "Capsule", "Cone", "Plane")
-JOINTS = {
-    "PhysicsRevoluteJoint": "revolute",
-    "PhysicsPrismaticJoint": "prismatic",
-    "PhysicsFixedJoint": "fixed",
-}
 _SHEAR = 1e-5  # float32 transforms compose to columns that are orthogonal to about 1e-6
 
 
@@ -112,18 +108,8 @@ class Transforms:
         return relative
 
 
-def applied(prim: Any) -> Sequence[str]:
-    """Return all applied API schemas, those unknown to this USD build included."""
-    listed = prim.GetMetadata("apiSchemas")
-    return () if listed is None else listed.GetAddedOrExplicitItems()
-
-
-def survey(stage: Any, transforms: Transforms) -> Prims:
-    """Return the prims that matter to physics and rendering, instance proxies included.
-
-    Raises:
-        StageError: Geometry or a joint is of a type that is not supported.
-    """
+def survey(stage: Any, transforms: Transforms, notes: Diagnostics) -> Prims:
+    """Return the prims that matter to physics and rendering, instance proxies included."""
     from pxr import Usd
 
     prims = Prims()
@@ -157,27 +143,48 @@ def survey(stage: Any, transforms: Transforms) -> Prims:
             if collides or visible:
                 prims.shapes.append(ShapePrim(prim, owner, collides, visible, label))
         else:
-            _sort(prim, type_name, collides, prims)
+            _sort(prim, type_name, collides, prims, notes)
+        _note(prim, type_name, schemas, notes)
     return prims
 
 
-def _sort(prim: Any, type_name: str, collides: bool, prims: Prims) -> None:
+def _note(prim: Any, type_name: str, schemas: Sequence[str], notes: Diagnostics) -> None:
+    """Note what no reader looks at."""
+    from pxr import UsdGeom
+
+    note_unread(prim, schemas, notes)
+    if prim.IsA(UsdGeom.Xformable) and UsdGeom.Xformable(prim).TransformMightBeTimeVarying():
+        notes.add("approximated", prim, "its pose is animated; the default time is read")
+    if type_name == "Mesh":
+        scheme = prim.GetAttribute("subdivisionScheme").Get()
+        if scheme != "none" and authored(prim, "subdivisionScheme") is not None:
+            notes.add("approximated", prim, f"a {scheme} surface is read as its control mesh")
+
+
+def _sort(prim: Any, type_name: str, collides: bool, prims: Prims, notes: Diagnostics) -> None:
     from pxr import UsdGeom, UsdLux, UsdPhysics
 
-    if type_name in JOINTS or prim.IsA(UsdPhysics.Joint):
+    if "Joint" in type_name and (is_physics_type(type_name) or prim.IsA(UsdPhysics.Joint)):
         prims.joints.append(prim)
     elif type_name == "Camera":
         # Orthographic cameras are an editor's views of the stage, not part of the world.
         if prim.GetAttribute("projection").Get() == UsdGeom.Tokens.perspective:
             prims.cameras.append(prim)
+        else:
+            notes.add("refused", prim, "an orthographic camera is left out")
     elif type_name == "PhysicsScene":
         prims.scenes.append(prim)
     elif prim.HasAPI(UsdLux.LightAPI):
         prims.lights.append(prim)
-    elif collides and prim.IsA(UsdGeom.Gprim):
-        raise StageError(
-            f"{prim.GetPath()}: a {type_name} cannot collide; allowed are: {', '.join(GPRIMS)}"
+    elif prim.IsA(UsdGeom.Gprim):
+        what = "collides" if collides else "is seen"
+        notes.add(
+            "refused",
+            prim,
+            f"a {type_name} that {what} is left out; supported are: {', '.join(GPRIMS)}",
         )
+    elif is_physics_type(type_name):
+        notes.add("refused", prim, f"prims of type {type_name} are not read")
 
 
 def _label(prim: Any) -> str | None:

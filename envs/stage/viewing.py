@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from envs.errors import StageError
 from envs.stage.attributes import authored, read_exact
+from envs.stage.diagnostics import Diagnostics
 from envs.stage.scene import Light, LightKind, StageCamera
 from envs.stage.traversal import Transforms
 from envs.stage.units import Units
@@ -22,18 +23,17 @@ STANDARD_GRAVITY = 9.81
 """m/s²; what UsdPhysics calls earth gravity, for a stage that does not give its own."""
 
 
-def read_light(prim: Any, transforms: Transforms) -> Light:
-    """Return a light; its exposure is folded into the intensity.
-
-    Raises:
-        StageError: The light's type is not supported.
-    """
+def read_light(prim: Any, transforms: Transforms, notes: Diagnostics) -> Light | None:
+    """Return a light, its exposure folded into the intensity; None where its type is not known."""
     kind = _LIGHTS.get(str(prim.GetTypeName()))
     if kind is None:
-        raise StageError(
-            f"{prim.GetPath()}: lights of type {prim.GetTypeName()} are not supported; "
-            f"allowed are: {', '.join(_LIGHTS)}"
+        notes.add(
+            "refused",
+            prim,
+            f"lights of type {prim.GetTypeName()} are not supported, this one is left out; "
+            f"supported are: {', '.join(_LIGHTS)}",
         )
+        return None
     color = prim.GetAttribute("inputs:color").Get()
     intensity = float(prim.GetAttribute("inputs:intensity").Get())
     exposure = float(prim.GetAttribute("inputs:exposure").Get())
@@ -70,11 +70,14 @@ def read_camera(prim: Any, name: str, transforms: Transforms) -> StageCamera:
     )
 
 
-def read_gravity(scenes: list[Any], units: Units) -> Float[np.ndarray, "3"]:
+def read_gravity(scenes: list[Any], units: Units, notes: Diagnostics) -> Float[np.ndarray, "3"]:
     """Return gravity of the first PhysicsScene in the Z-up world, m/s²; 9.81 down without one."""
     down = np.array([0.0, 0.0, -1.0])
     if not scenes:
+        notes.add("defaulted", "/", f"no PhysicsScene: gravity is {STANDARD_GRAVITY} m/s² down")
         return down * STANDARD_GRAVITY
+    for other in scenes[1:]:
+        notes.add("refused", other, f"only the first PhysicsScene is read: {scenes[0].GetPath()}")
     direction = authored(scenes[0], "physics:gravityDirection")
     magnitude = read_exact(scenes[0], "physics:gravityMagnitude")
     d = np.zeros(3) if direction is None else np.array(direction, float)
@@ -82,5 +85,8 @@ def read_gravity(scenes: list[Any], units: Units) -> Float[np.ndarray, "3"]:
     d = units.R_WS @ (d / length) if length > 0 else down
     # A magnitude of −inf is UsdPhysics' "earth gravity".
     if magnitude is None or magnitude < 0:
+        notes.add(
+            "defaulted", scenes[0], f"no gravityMagnitude: gravity is {STANDARD_GRAVITY} m/s²"
+        )
         return d * STANDARD_GRAVITY
     return d * float(magnitude) * units.length_m
