@@ -65,7 +65,7 @@ def _unknown_key(key: str) -> str:
     for depth, part in enumerate(parts):
         if not OmegaConf.is_dict(node) or part not in node:
             where = ".".join(parts[:depth]) or "the configuration"
-            return unknown("key", key, [str(k) for k in node], where=where)
+            return f"{key}: " + unknown("key", part, [str(k) for k in node], where=where)
         node = node._get_node(part)
     return f"the key '{key}' cannot be overridden"
 
