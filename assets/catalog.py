@@ -50,6 +50,14 @@ ROBOT_SOURCES: Mapping[str, RobotSource] = {
     ),
 }
 
+
+def robot_names(robots: Path = ROBOTS) -> list[str]:
+    """Return the names of all robots: those above, then those that a user has imported."""
+    folders = sorted(robots.iterdir()) if robots.is_dir() else []
+    imported = [f.name for f in folders if (f / f"{f.name}.usda").is_file()]
+    return [*ROBOT_SOURCES, *(name for name in imported if name not in ROBOT_SOURCES)]
+
+
 SCENES: Mapping[str, Path] = {
     "tabletop": ASSETS / "scenes" / "tabletop.usda",
 }

@@ -217,7 +217,8 @@ def _mesh_parts(
             None if mesh.normals is None else mesh.normals[used],
             None if mesh.uvs is None else mesh.uvs[used],
         )
-        shapes.append(_baked(path, part, A, material))
+        shape = _baked(path, part, A, material)
+        shapes.append(replace(shape, part_of=str(prim.GetPath())))
     return tuple(shapes)
 
 

@@ -1,29 +1,36 @@
-"""The known robots, imported from their installed packages on first use."""
+"""The known robots, imported from their installed packages on first use, and the user's own."""
 
 import fcntl
+import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from assets.catalog import ROBOT_SOURCES, ROBOTS, RobotSource
+from assets.catalog import ROBOT_SOURCES, ROBOTS, RobotSource, robot_names
 from envs.errors import StageError, unknown
 from envs.stage.attributes import CUSTOM_DATA
 from envs.stage.urdf import IMPORTER_VERSION, hash_files, import_urdf
 from envs.stage.urdf_layers import LAYERS
 
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+
 
 def robot_asset(name: str, *, robots: Path = ROBOTS) -> Path:
-    """Return the interface layer of a known robot; build it where it is missing or out of date.
+    """Return the interface layer of a robot; build a known one where it is missing or out of date.
 
     Args:
-        name: A name of `assets.catalog.ROBOT_SOURCES`.
+        name: A name of `assets.catalog.robot_names`.
         robots: Folder of the built robots.
 
     Raises:
-        StageError: The name is not known, or the robot cannot be imported.
+        StageError: The name is not known, the robot cannot be imported, or it was imported by an
+            older importer.
     """
     if name not in ROBOT_SOURCES:
-        raise StageError(unknown("robot", name, ROBOT_SOURCES, where="the catalog"))
+        if name not in robot_names(robots):
+            raise StageError(unknown("robot", name, robot_names(robots), where="the catalog"))
+        return _imported(name, robots)
     source = ROBOT_SOURCES[name]
     urdf = _locate(source, name)
     interface = robots / name / f"{name}.usda"
@@ -43,6 +50,57 @@ def robot_asset(name: str, *, robots: Path = ROBOTS) -> Path:
                 drives=source.drives,
                 recipe=recipe,
             )
+    return interface
+
+
+def import_robot(
+    urdf: Path,
+    name: str,
+    *,
+    package_roots: Sequence[Path] = (),
+    fixed_base: bool = True,
+    robots: Path = ROBOTS,
+) -> Path:
+    """Import a user's URDF as a robot that is found by its name from then on.
+
+    Args:
+        urdf: The file.
+        name: What the robot is to be called; an import of the same name is replaced.
+        package_roots: Where `package://` is looked for, see `urdf_source.read_urdf`.
+        fixed_base: Whether its root link is fixed to where the robot is mounted.
+        robots: Folder of the built robots.
+
+    Returns:
+        The interface layer.
+
+    Raises:
+        StageError: The name cannot be one or is a robot of the catalog, or the URDF cannot be
+            imported without a difference.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise StageError(
+            f"a robot cannot be called '{name}'; allowed are letters, digits and underscores, "
+            "a letter first, up to 64 of them"
+        )
+    if name in ROBOT_SOURCES:
+        raise StageError(f"'{name}' is a robot of the catalog; choose another name")
+    robots.mkdir(parents=True, exist_ok=True)
+    with (robots / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return import_urdf(
+            urdf, robots / name, name, package_roots=package_roots, fixed_base=fixed_base
+        )
+
+
+def _imported(name: str, robots: Path) -> Path:
+    interface = robots / name / f"{name}.usda"
+    built = _provenance(interface)
+    if built.get("importer") != IMPORTER_VERSION:
+        raise StageError(
+            f"robot '{name}' was imported by version {built.get('importer', 'unknown')} of the "
+            f"importer, this is version {IMPORTER_VERSION}; import its URDF "
+            f"({built.get('source', 'unknown')}) again"
+        )
     return interface
 
 

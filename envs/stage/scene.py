@@ -90,6 +90,7 @@ class Shape:
         mesh: The triangles of a mesh.
         material: How it looks; None for a collider.
         contact: Its physics material; None where it has none, and for a visual.
+        part_of: Path of the mesh of which it is one GeomSubset, or what no subset covers; else "".
     """
 
     prim: str
@@ -99,6 +100,7 @@ class Shape:
     mesh: Mesh | None = None
     material: Material | None = None
     contact: Contact | None = None
+    part_of: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a mesh without triangles and a primitive without a positive size."""

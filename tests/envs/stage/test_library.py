@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from assets.catalog import RobotSource
+from assets.catalog import ROBOT_SOURCES, RobotSource, robot_names
 from envs.errors import StageError
 from envs.stage import library
-from envs.stage.library import robot_asset
+from envs.stage.library import import_robot, robot_asset
 from envs.stage.reader import read_stage
 from envs.stage.urdf import import_urdf
 
@@ -90,3 +90,37 @@ def test_unknown_robots_and_missing_packages(
     monkeypatch.setattr(library, "ROBOT_SOURCES", sources)
     with pytest.raises(StageError, match="needs the package 'no_such_package'"):
         robot_asset("ghost", robots=tmp_path)
+
+
+def test_an_imported_robot_is_found_by_its_name(tmp_path: Path) -> None:
+    urdf, robots = tmp_path / "mine.urdf", tmp_path / "robots"
+    urdf.write_text(URDF.format(mass=7))
+    assert "mine" not in robot_names(robots)
+    with pytest.raises(StageError, match="robot 'mine' is not in the catalog"):
+        robot_asset("mine", robots=robots)
+    asset = import_robot(urdf, "mine", robots=robots)
+    assert robot_names(robots) == [*ROBOT_SOURCES, "mine"]
+    assert robot_asset("mine", robots=robots) == asset
+    assert read_stage(asset).robot.bodies[0].inertial.mass_kg == 7.0
+    urdf.unlink()  # the asset stands alone
+    assert robot_asset("mine", robots=robots) == asset
+
+
+def test_an_imported_robot_of_an_older_importer_must_be_imported_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urdf, robots = tmp_path / "mine.urdf", tmp_path / "robots"
+    urdf.write_text(URDF.format(mass=7))
+    import_robot(urdf, "mine", robots=robots)
+    monkeypatch.setattr(library, "IMPORTER_VERSION", "next")
+    with pytest.raises(StageError, match=r"import its URDF \(mine\.urdf\) again"):
+        robot_asset("mine", robots=robots)
+
+
+@pytest.mark.parametrize("name", ["panda", "../up", "", "a b", "1st", "x" * 65])
+def test_names_that_a_robot_cannot_have(tmp_path: Path, name: str) -> None:
+    urdf = tmp_path / "mine.urdf"
+    urdf.write_text(URDF.format(mass=7))
+    with pytest.raises(StageError, match=r"allowed are letters|robot of the catalog"):
+        import_robot(urdf, name, robots=tmp_path / "robots")
+    assert not (tmp_path / "robots").exists()
