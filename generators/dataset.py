@@ -105,6 +105,7 @@ def write_bytes(path: Path, content: bytes) -> str:
         draft.write_bytes(content)
         draft.replace(path)
     except OSError as error:
+        draft.unlink(missing_ok=True)
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
     return hashlib.sha256(content).hexdigest()
 

@@ -7,7 +7,7 @@ import multiprocessing
 import signal
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar, cast
@@ -63,14 +63,14 @@ def _collect(crew: Crew, count: int) -> Iterator[tuple[int, Any]]:
     following = iter(range(count))
     busy = set()
     for pipe in crew:
-        pipe.send(next(following))
+        _send(pipe, next(following))
         busy.add(pipe)
     while busy:
         for ready in wait(list(busy)):
             pipe = cast(Connection, ready)
             try:
                 number, result, failure = pipe.recv()
-            except EOFError:
+            except (EOFError, ConnectionError):
                 crew[pipe].join()
                 raise RuntimeError(
                     f"a render process died (exit code {crew[pipe].exitcode}); "
@@ -85,7 +85,13 @@ def _collect(crew: Crew, count: int) -> Iterator[tuple[int, Any]]:
             if coming is None:
                 busy.discard(pipe)
             else:
-                pipe.send(coming)
+                _send(pipe, coming)
+
+
+def _send(pipe: Connection, message: object) -> None:
+    """Send to the other end of a pipe; that it is gone is found out when its answer is read."""
+    with suppress(ConnectionError):
+        pipe.send(message)
 
 
 def _work(session: Session[Any], pipe: Connection) -> None:
@@ -97,9 +103,9 @@ def _work(session: Session[Any], pipe: Connection) -> None:
             while True:
                 number = pipe.recv()
                 pipe.send((number, job(number), None))
-    except (EOFError, BrokenPipeError):
+    except (EOFError, ConnectionError):
         return
     except KinetwinError as error:
-        pipe.send((number, None, error))
+        _send(pipe, (number, None, error))
     except Exception:
-        pipe.send((number, None, traceback.format_exc()))
+        _send(pipe, (number, None, traceback.format_exc()))

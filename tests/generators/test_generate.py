@@ -1,0 +1,241 @@
+"""The whole way to a data set: the same bytes, labels that agree, nothing half made."""
+
+import contextlib
+import hashlib
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from envs.errors import ConfigError, KinetwinError, RecordingError, StageError
+from envs.stage.scene import Mesh, Scene, Shape
+from envs.world.tiny_renderer import MAX_VERTICES
+from generators.generate import Summary, generate
+from generators.preview import contact_sheet, hero
+from tests.generators.small_table import body, ranges, recording, scene
+
+IMAGES, WIDTH, HEIGHT = 5, 128, 96
+
+
+def make(out: Path, *, stage: Scene | Path | None = None, **changes: Any) -> Summary:
+    options: dict[str, Any] = {
+        "images": IMAGES, "seed": 4, "width": WIDTH, "height": HEIGHT, "workers": 1,
+        "ranges": ranges(),
+    }  # fmt: skip
+    trajectory = changes.pop("trajectory", recording())
+    return generate(stage or scene(), trajectory, out, **{**options, **changes})
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "set"
+    make(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def document(dataset: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((dataset / "annotations.json").read_bytes())
+    return loaded
+
+
+def test_two_processes_make_the_same_bytes_as_one(dataset: Path, tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    make(tmp_path / "set", workers=2, progress=lambda done, of: calls.append((done, of)))
+    assert content(tmp_path / "set") == content(dataset)
+    assert calls == [(k, IMAGES) for k in range(1, IMAGES + 1)]
+
+
+def test_more_images_and_another_seed(dataset: Path, tmp_path: Path) -> None:
+    make(tmp_path / "more", images=IMAGES + 1)
+    more, first = content(tmp_path / "more"), content(dataset)
+    for name, picture in first.items():
+        if name.endswith(".png"):
+            assert more[name] == picture
+    make(tmp_path / "other", seed=5, images=1)
+    assert content(tmp_path / "other")["rgb/000000.png"] != first["rgb/000000.png"]
+
+
+def test_files_are_those_of_the_manifest(dataset: Path) -> None:
+    manifest = json.loads((dataset / "manifest.json").read_bytes())
+    files = content(dataset)
+    listed = {entry["file"]: entry["sha256"] for entry in manifest["files"]}
+    assert set(files) == set(listed) | {"manifest.json"}
+    assert len(listed) == 3 * IMAGES + 1
+    for name, digest in listed.items():
+        assert hashlib.sha256(files[name]).hexdigest() == digest
+    assert manifest["seed"] == 4
+    assert manifest["ranges"]["camera_zoom"] == {"low": 1.0, "high": 1.4}
+
+
+def test_pycocotools_reads_it_and_sees_the_same_masks(
+    dataset: Path, document: dict[str, Any]
+) -> None:
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(str(dataset / "annotations.json"))
+    assert len(coco.getImgIds()) == IMAGES
+    labels = set()
+    for image in coco.loadImgs(coco.getImgIds()):
+        ids = cv2.imread(str(dataset / image["instance_file"]), cv2.IMREAD_UNCHANGED)
+        assert ids is not None
+        assert ids.shape == (image["height"], image["width"]) == (HEIGHT, WIDTH)
+        entries = coco.loadAnns(coco.getAnnIds(imgIds=image["id"]))
+        for entry in entries:
+            mask = coco.annToMask(entry).astype(bool)
+            np.testing.assert_array_equal(mask, ids == entry["instance_id"])
+            rows, columns = np.nonzero(mask)
+            x, y, width, height = entry["bbox"]
+            assert (x, y) == (columns.min(), rows.min())
+            assert (x + width, y + height) == (columns.max() + 1, rows.max() + 1)
+            assert entry["area"] == mask.sum() == coco_mask.area(entry["segmentation"])
+            assert coco_mask.toBbox(entry["segmentation"]).tolist() == entry["bbox"]
+            assert entry["iscrowd"] == 0
+            labels.add(coco.loadCats(entry["category_id"])[0]["name"])
+        # All that is no surroundings has an annotation.
+        things = {i["id"] for i in document["instances"] if i["class"] not in ("floor", "table")}
+        assert set(np.unique(ids)) & things == {entry["instance_id"] for entry in entries}
+    assert {"robot", "cube"} <= labels
+    assert [a["id"] for a in document["annotations"]] == list(
+        range(1, len(document["annotations"]) + 1)
+    )
+
+
+def test_key_points_follow_from_what_the_image_entry_says(document: dict[str, Any]) -> None:
+    robot = next(c for c in document["categories"] if c["name"] == "robot")
+    assert robot["keypoints"] == ["shoulder", "elbow"]
+    found = 0
+    for image in document["images"]:
+        camera, angle = image["camera"], image["joint_positions"]["shoulder"]
+        points = np.array([[0, 0, 0.1], [0.3 * np.sin(angle), 0, 0.1 + 0.3 * np.cos(angle)]])
+        p_C = (points - np.array(camera["X_WC"])[:3, 3]) @ np.array(camera["X_WC"])[:3, :3]
+        expected = p_C[:, :2] / p_C[:, 2:] * [camera["fx"], camera["fy"]]
+        expected += [camera["cx"], camera["cy"]]
+        for entry in document["annotations"]:
+            if entry["image_id"] == image["id"] and entry["category_id"] == robot["id"]:
+                joints = np.reshape(entry["keypoints"], (-1, 3))
+                np.testing.assert_allclose(joints[:, :2], expected, atol=6e-4)
+                assert entry["num_keypoints"] == 2
+                found += 1
+    assert found == IMAGES
+
+
+def test_depth_lies_on_the_table_top(dataset: Path, document: dict[str, Any]) -> None:
+    table = next(i["id"] for i in document["instances"] if i["class"] == "table")
+    image = document["images"][0]
+    depth = cv2.imread(str(dataset / image["depth_file"]), cv2.IMREAD_UNCHANGED)
+    ids = cv2.imread(str(dataset / image["instance_file"]), cv2.IMREAD_UNCHANGED)
+    assert depth is not None and ids is not None
+    v, u = np.nonzero(ids == table)
+    camera = image["camera"]
+    z = depth[v, u] / 1000.0
+    p_C = np.stack(
+        [(u - camera["cx"]) / camera["fx"] * z, (v - camera["cy"]) / camera["fy"] * z, z], 1
+    )
+    X = np.array(camera["X_WC"])
+    height = (p_C @ X[:3, :3].T + X[:3, 3])[:, 2]
+    # Half a millimetre of depth is less of height; legs and edges lie below.
+    assert height.max() < 6e-4
+    assert np.median(height) == pytest.approx(0.0, abs=6e-4)
+
+
+def test_summary(tmp_path: Path) -> None:
+    summary = make(tmp_path / "set", images=2)
+    document = json.loads((tmp_path / "set" / "annotations.json").read_bytes())
+    assert summary.images == 2
+    assert summary.out == tmp_path / "set"
+    assert sum(summary.annotations.values()) == len(document["annotations"])
+    assert summary.annotations["robot"] == 2
+
+
+def oversized() -> Scene:
+    """A scene whose last object no worker can draw."""
+    small = scene()
+    vertices = np.random.default_rng(0).normal(size=(MAX_VERTICES + 1, 3))
+    triangles = np.arange(3 * (len(vertices) // 3)).reshape(-1, 3)
+    mesh = Mesh(vertices, triangles, vertices)
+    giant = body("giant", "giant", np.eye(4), Shape("/giant", "mesh", np.eye(4), (), mesh))
+    return replace(small, static=(*small.static, replace(giant, colliders=())))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_failure_leaves_nothing(tmp_path: Path, workers: int) -> None:
+    with pytest.raises(StageError, match="/giant: a visual mesh of 131073 vertices"):
+        make(tmp_path / "set", stage=oversized(), workers=workers)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failure_of_the_caller_leaves_nothing(tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path / "set", workers=2, progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"images": 0}, ConfigError, "images and workers must be at least 1"),
+        ({"workers": 0}, ConfigError, "images and workers must be at least 1"),
+        ({"seed": -1}, ConfigError, "seed at least 0"),
+        ({"width": 8}, ConfigError, r"must lie in 16\.\.4096 pixels, not 8 and 96"),
+        ({"height": 5000}, ConfigError, r"must lie in 16\.\.4096"),
+        ({"stage": Path("missing.usda")}, StageError, r"missing\.usda"),
+        (
+            {"trajectory": replace(recording(), joints=("elbow", "wrist"))},
+            StageError,
+            "'wrist' is not in the stage",
+        ),
+        (
+            {"trajectory": replace(recording(), valid=np.zeros(1000, bool))},
+            RecordingError,
+            "no measured sample",
+        ),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    tmp_path: Path, changes: dict[str, Any], error: type[KinetwinError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        make(tmp_path / "set", **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_preview_shows_the_data_set(dataset: Path, tmp_path: Path) -> None:
+    contact_sheet(dataset, tmp_path / "sheet.png", columns=3, rows=2)
+    sheet = cv2.imread(str(tmp_path / "sheet.png"))
+    assert sheet is not None
+    # Two rows of three pictures, 480 × 360 each, with gaps of 8.
+    assert sheet.shape == (2 * 368 + 8, 3 * 488 + 8, 3)
+    hero(dataset, tmp_path / "hero.png", image_id=1)
+    wide = cv2.imread(str(tmp_path / "hero.png"))
+    assert wide is not None
+    assert wide.shape == (368 + 8, 4 * 488 + 8, 3)
+    # The first is the picture itself, the second has something drawn in.
+    picture = cv2.imread(str(dataset / "rgb" / "000001.png"))
+    assert picture is not None
+    larger = cv2.resize(picture, (480, 360), interpolation=cv2.INTER_CUBIC)
+    np.testing.assert_array_equal(wide[8:368, 8:488], larger)
+    drawn = np.abs(wide[8:368, 496:976].astype(int) - larger).max(axis=2) > 40
+    assert 0.01 < drawn.mean() < 0.5
+
+
+def test_preview_of_no_data_set_is_refused(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no data set: it has no annotations\.json"):
+        contact_sheet(tmp_path, tmp_path / "sheet.png")
+    with pytest.raises(ConfigError, match="picture 77 is not in"):
+        hero(dataset, tmp_path / "hero.png", image_id=77)
+    assert list(tmp_path.iterdir()) == []
