@@ -17,6 +17,7 @@ import numpy as np
 
 from envs.errors import StageError, unknown
 from envs.stage.attributes import CUSTOM_DATA, JOINT_FIELDS, write_exact
+from envs.stage.guard import asset_root, check_layers
 from envs.stage.mass import six_numbers, write_inertial
 from envs.stage.opening import new_stage, open_stage
 from envs.stage.reader import read_stage
@@ -83,7 +84,8 @@ def write_rig(
         The path.
 
     Raises:
-        StageError: A layer is missing, or they do not compose.
+        StageError: A layer is missing, reads outside its asset root or is too large, or they do
+            not compose.
     """
     from pxr import Sdf, UsdPhysics
 
@@ -91,6 +93,8 @@ def write_rig(
     for layer in (*below, robot):
         if not layer.is_file():
             raise StageError(f"layer not found: {layer}")
+    for layer in sublayers:  # may come from a stranger; the others are the catalog's
+        check_layers(layer, asset_root(layer))
     folder = path.resolve().parent
 
     def asset(layer: Path) -> str:

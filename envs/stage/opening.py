@@ -5,14 +5,21 @@ from pathlib import Path
 from typing import Any
 
 from envs.errors import StageError
+from envs.stage.guard import LIMITS, Limits, check_layers
 
 
-def open_stage(path: Path) -> Any:
+def open_stage(path: Path, *, root: Path | None = None, limits: Limits = LIMITS) -> Any:
     """Open a stage as a `Usd.Stage` that composes without an error.
 
+    Args:
+        path: Its root layer.
+        root: The folder that none of its layers may lie outside of; None for a stage that this
+            program composed.
+        limits: How large it may be.
+
     Raises:
-        StageError: The file is missing or no USD, or a layer, reference or payload of it cannot be
-            found.
+        StageError: The file is missing or no USD; a layer, reference or payload of it cannot be
+            found or lies outside the root; it is too large.
     """
     from pxr import Tf, Usd, UsdUtils
 
@@ -21,6 +28,7 @@ def open_stage(path: Path) -> Any:
     # Collects what USD would print to stderr.
     delegate = UsdUtils.CoalescingDiagnosticDelegate()
     try:
+        check_layers(path, root, limits)
         stage = Usd.Stage.Open(str(path))
     except Tf.ErrorException as error:
         reason = str(error).strip().splitlines()[0].rsplit(" : ", 1)[-1].strip("'")

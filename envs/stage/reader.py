@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from envs.errors import StageError
 from envs.stage.assembly import Parts, assemble
 from envs.stage.attributes import authored
 from envs.stage.diagnostics import Diagnostics, note_dropped_overrides
 from envs.stage.geometry import collider_shape, visual_shapes
+from envs.stage.guard import LIMITS, Limits
 from envs.stage.joints import read_joint
 from envs.stage.mass import read_inertial
 from envs.stage.opening import open_stage
@@ -18,29 +20,39 @@ from envs.stage.units import read_units
 from envs.stage.viewing import read_camera, read_gravity, read_light
 
 
-def read_stage(path: Path, *, fixed_base: bool | None = None) -> Scene:
+def read_stage(
+    path: Path,
+    *,
+    fixed_base: bool | None = None,
+    root: Path | None = None,
+    limits: Limits = LIMITS,
+) -> Scene:
     """Return what a stage holds, in SI and Z-up.
 
     Args:
         path: Its root layer (.usda, .usdc, .usd, .usdz).
         fixed_base: Whether the bases of its articulations are fixed or float; None where the stage
             says it.
+        root: The folder that it may read, for a stage from a stranger: `guard.asset_root(path)`.
+            None for a stage that this program composed.
+        limits: How large it may be.
 
     Raises:
-        StageError: The stage cannot be opened, does not compose, does not say its units, or holds
-            values that are nonsense. What is merely left out, or read as something near, is told in
-            the scene's diagnostics.
+        StageError: The stage cannot be opened, does not compose, does not say its units, reads
+            outside its root, is too large, or holds values that are nonsense. What is merely left
+            out, or read as something near, is told in the scene's diagnostics.
     """
     from pxr import UsdPhysics
 
-    stage = open_stage(path)
+    stage = open_stage(path, root=root, limits=limits)
     notes = Diagnostics()
     transforms = Transforms(read_units(stage, str(path)))
     if not UsdPhysics.StageHasAuthoredKilogramsPerUnit(stage):
         notes.add("defaulted", "/", "kilogramsPerUnit is not authored: masses are in kg")
     note_dropped_overrides(stage, notes)
     prims = survey(stage, transforms, notes)
-    surfaces = Surfaces()
+    _check_faces(path, prims, limits)
+    surfaces = Surfaces(root)
     names = _names(prims)
 
     owned: dict[str, list[ShapePrim]] = {p: [] for p in prims.bodies}
@@ -66,6 +78,16 @@ def read_stage(path: Path, *, fixed_base: bool | None = None) -> Scene:
         files=_files(stage, surfaces),
         diagnostics=notes.collected(),
     )
+
+
+def _check_faces(path: Path, prims: Prims, limits: Limits) -> None:
+    """Count the polygons before any of them is made a triangle."""
+    faces = 0
+    for shape in prims.shapes:
+        counts = authored(shape.prim, "faceVertexCounts")
+        faces += 0 if counts is None else len(counts)
+        if faces > limits.faces:
+            raise StageError(f"{path} is too large: more than {limits.faces} faces of meshes")
 
 
 def _body(

@@ -8,14 +8,16 @@ from jaxtyping import Int
 
 from envs.errors import StageError
 from envs.stage.attributes import authored
+from envs.stage.guard import check_asset
 from envs.stage.scene import Material
 
 
 class Surfaces:
     """Reads each material of a stage once."""
 
-    def __init__(self) -> None:
-        """Start with nothing read."""
+    def __init__(self, root: Path | None = None) -> None:
+        """Start with nothing read; images must lie below `root`, if there is one."""
+        self._root = root
         self._read: dict[str, Material] = {}
         self.textures: set[Path] = set()
 
@@ -90,16 +92,18 @@ class Surfaces:
                 file = source.GetInput("file").Get()
                 scale = source.GetInput("scale")
                 factor = scale.Get() if scale and scale.Get() is not None else (1.0, 1.0, 1.0)
-                return (float(factor[0]), float(factor[1]), float(factor[2])), _image(source, file)
+                image = _image(source, file, self._root)
+                return (float(factor[0]), float(factor[1]), float(factor[2])), image
             value = attribute.Get()
             if value is not None and len(value) == 3:
                 return (float(value[0]), float(value[1]), float(value[2])), None
         return None, None
 
 
-def _image(source: Any, file: Any) -> Path | None:
+def _image(source: Any, file: Any, root: Path | None) -> Path | None:
     if not file or not file.path:
         return None
+    check_asset(file.resolvedPath or file.path, file.path, root, str(source.GetPath()))
     if not file.resolvedPath:
         raise StageError(f"{source.GetPath()}: the texture '{file.path}' was not found")
     return Path(file.resolvedPath)

@@ -183,7 +183,7 @@ def _sort(prim: Any, type_name: str, collides: bool, prims: Prims, notes: Diagno
             prim,
             f"a {type_name} that {what} is left out; supported are: {', '.join(GPRIMS)}",
         )
-    elif is_physics_type(type_name):
+    elif type_name == "PointInstancer" or is_physics_type(type_name):
         notes.add("refused", prim, f"prims of type {type_name} are not read")
 
 
