@@ -13,13 +13,17 @@ from types import TracebackType
 
 import cv2
 import numpy as np
-import pybullet
 from jaxtyping import Float, Float32, Int32, UInt8
 
 from envs.errors import StageError
 from envs.frames import Pose, inverse, pose, to_quaternion
 from envs.stage.scene import Body, Shape
 from envs.world.primitives import drawable
+from envs.world.quiet import quiet_stderr
+
+# PyBullet greets each process with its build time.
+with quiet_stderr():
+    import pybullet
 
 Color = tuple[float, float, float]
 
@@ -72,6 +76,14 @@ class TinyRenderer:
         self._client = pybullet.connect(pybullet.DIRECT)
         if self._client < 0:
             raise StageError("PyBullet gave no physics client for rendering")
+        try:
+            self._fill(bodies)
+        except BaseException:
+            self.close()
+            raise
+
+    def _fill(self, bodies: Sequence[Body]) -> None:
+        """Upload all visual shapes."""
         self._names = tuple(body.name for body in bodies)
         self._texture_of: dict[Path, int] = {}
         self._white = self._load_white()

@@ -1,5 +1,7 @@
 """The rasteriser against rays cast one by one: which body, how far, which colour."""
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from envs.world.primitives import to_mesh
 from envs.world.tiny_renderer import MAX_VERTICES, Buffers, Paint, TinyRenderer, to_srgb
 from generators.camera import Camera, look_at
 from tests.generators.raycast import away_from_edges, cast
-from tests.generators.small_table import at, body, scene, shape
+from tests.generators.small_table import ROOT, at, body, scene, shape
 
 # Nothing about it is symmetric, so that a swapped or mirrored axis cannot hide.
 CAMERA = Camera(
@@ -83,11 +85,11 @@ def test_bodies_and_depth_are_those_of_a_ray_through_each_pixel_centre(
     assert set(np.unique(rays.owner)) == {-1, 0, 1, 2, 3, 4, 5}
     assert not wrong[inner].any()
     # The rasteriser leaves out triangles of less than 0.005 pixels, as a ball's silhouette has
-    # them; measured: 1 of 9184 pixels.
-    assert wrong.sum() <= 2
+    # them; measured: 2 of 9184 pixels.
+    assert wrong.sum() <= 3
     same = ~wrong & (rays.owner >= 0)
     error = np.abs(seen.depth_m[same] - rays.depth_m[same])
-    # Measured 0.043 mm, all of it on the floor 5 m away, where float32 depth is that coarse.
+    # Measured 0.037 mm, all of it on the floor 5 m away, where float32 depth is that coarse.
     assert np.quantile(error, 0.99) < 5e-5
     assert np.isinf(seen.depth_m[seen.body < 0]).all()
 
@@ -173,3 +175,9 @@ def test_mesh_too_large_and_image_that_is_none_are_refused(tmp_path: Path) -> No
     missing = tmp_path / "missing.png"
     with TinyRenderer([ball]) as renderer, pytest.raises(StageError, match=r"missing\.png: not an"):
         renderer.arrange({"b": np.eye(4)}, {"b": [Paint((1.0, 1.0, 1.0), missing)]})
+
+
+def test_importing_it_says_nothing() -> None:
+    run = [sys.executable, "-c", "import envs.world.tiny_renderer"]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout + done.stderr == ""
