@@ -48,16 +48,16 @@ def is_feasible(pi: Float[np.ndarray, "*n 10"]) -> Bool[np.ndarray, "*n"]:
 
 
 def nearest_feasible(pi: Float[np.ndarray, "10"]) -> Float[np.ndarray, "10"]:
-    """Return the parameters themselves, or with too thin a mass distribution thickened.
+    """Return feasible parameters themselves, else those of a thickened mass distribution.
 
     Mass and centre of mass are kept; the mass must be positive.
     """
+    if is_feasible(pi):
+        return pi
     m, c = pi[0], pi[1:4] / pi[0]
     sigma = pseudo_inertia(pi)[:3, :3] - m * np.outer(c, c)
     values, axes = np.linalg.eigh(sigma)
     thick = np.maximum(values, m * LEAST_GYRATION_M**2)
-    if (thick == values).all():
-        return pi
     J = np.zeros((4, 4))
     J[:3, :3] = axes @ np.diag(thick) @ axes.T + m * np.outer(c, c)
     J[:3, 3] = J[3, :3] = m * c
@@ -82,34 +82,20 @@ def upper_factor(theta: Float[Tensor, "*n 10"]) -> Float[Tensor, "*n 4 4"]:
     return alpha.exp()[..., None, None] * U
 
 
-def from_log_cholesky(
-    theta: Float[Tensor, "*n 10"], reference: Float[Tensor, "*n 4 4"] | None = None
-) -> Float[Tensor, "*n 10"]:
-    """Return the inertial parameters of log-Cholesky coordinates.
-
-    Args:
-        theta: (α, d1, d2, d3, s12, s23, s13, t1, t2, t3).
-        reference: A factor L₀ of the reference's pseudo-inertia; without one it is the unit.
-    """
-    factor = upper_factor(theta)
-    if reference is not None:
-        factor = reference @ factor
-    return from_pseudo_inertia(factor @ factor.mT)
+def from_log_cholesky(theta: Float[Tensor, "*n 10"]) -> Float[Tensor, "*n 10"]:
+    """Return the inertial parameters of log-Cholesky coordinates (L₀ = 1)."""
+    U = upper_factor(theta)
+    return from_pseudo_inertia(U @ U.mT)
 
 
-def to_log_cholesky(
-    pi: Float[Tensor, "*n 10"], reference: Float[Tensor, "*n 4 4"] | None = None
-) -> Float[Tensor, "*n 10"]:
-    """Return the log-Cholesky coordinates of feasible inertial parameters."""
+def to_log_cholesky(pi: Float[Tensor, "*n 10"]) -> Float[Tensor, "*n 10"]:
+    """Return the log-Cholesky coordinates (L₀ = 1) of feasible inertial parameters."""
     moment = pi[..., [4, 5, 7, 5, 6, 8, 7, 8, 9]].reshape(*pi.shape[:-1], 3, 3)
     trace = moment.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
     sigma = trace / 2 * torch.eye(3, dtype=pi.dtype) - moment
     first = pi[..., 1:4, None]
     bottom = torch.cat([first.mT, pi[..., None, :1]], dim=-1)
     J = torch.cat([torch.cat([sigma, first], dim=-1), bottom], dim=-2)
-    if reference is not None:
-        half = torch.linalg.solve(reference, J)
-        J = torch.linalg.solve(reference, half.mT)
     # An upper factor is a lower one with the axes in reverse order.
     U = torch.linalg.cholesky(J.flip(-1, -2)).flip(-1, -2)
     scale = U[..., 3, 3]

@@ -61,8 +61,6 @@ def test_it_is_the_jackknife_itself() -> None:
     full = fit(blocks >= 0)
     changes = np.array([fit(blocks != g) - full for g in range(6)])
     H = np.linalg.inv(A.T @ A + P)
-    # The prior pulls the full fit off the data's own optimum, and leaving a block out changes
-    # that pull too; δ as the code takes it leaves the prior's own gradient at zero.
     got = sandwich(A, y - A @ full, blocks, P)
     np.testing.assert_allclose(got - H @ P @ H, 5 / 6 * changes.T @ changes, rtol=1e-10)
 

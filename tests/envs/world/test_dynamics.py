@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.frames import axis_angle, pose
 from envs.stage.scene import Inertial
 from envs.stage.tree import Tree, inertial_parameters
 from envs.world.dynamics import (
@@ -16,69 +15,11 @@ from envs.world.dynamics import (
     mass_matrix_and_bias,
     pseudo_inertia,
 )
+from tests.random_tree import random_tree
+from tests.small_arm import pinocchio_model
 
 # Two libraries, double precision, torques up to some 100 N·m over up to 8 joints.
 RELATIVE = 1e-10
-
-
-def unit(rng: np.random.Generator) -> np.ndarray:
-    v = rng.normal(size=3)
-    return v / np.linalg.norm(v)
-
-
-def random_tree(rng: np.random.Generator, n: int, *, far: float = 0.0) -> Tree:
-    """Any axes, sliding joints, branches, several roots, inertias of point clouds."""
-    pi, X = [], []
-    for _ in range(n):
-        cloud, weight = (
-            rng.normal(size=(12, 3)) * 0.1 + rng.normal(size=3) * 0.2,
-            rng.uniform(0.05, 0.4, 12),
-        )
-        com = weight @ cloud / weight.sum()
-        r = cloud - com
-        inertia = np.einsum(
-            "k,kij->ij",
-            weight,
-            np.einsum("ki,ki,jl->kjl", r, r, np.eye(3)) - r[:, :, None] * r[:, None],
-        )
-        pi.append(inertial_parameters(Inertial(weight.sum(), com, inertia), np.eye(4)))
-        X.append(
-            pose(
-                axis_angle(unit(rng), np.asarray(rng.uniform(-3, 3))),
-                rng.normal(size=3) * 0.3 + far,
-            )
-        )
-    return Tree(
-        joints=tuple(f"j{i}" for i in range(n)),
-        parent=np.array(
-            [int(rng.integers(-1, i)) if rng.random() < 0.4 else i - 1 for i in range(n)]
-        ),
-        prismatic=rng.random(n) < 0.3,
-        X_PJ=np.array(X),
-        axis=np.array([unit(rng) for _ in range(n)]),
-        groups=tuple({f"l{i}": np.eye(4)} for i in range(n)),
-        base={},
-        pi=np.array(pi),
-        gravity=rng.normal(size=3) * 6,
-    )
-
-
-def pinocchio_model(tree: Tree) -> pinocchio.Model:
-    model = pinocchio.Model()
-    model.gravity = pinocchio.Motion(tree.gravity, np.zeros(3))
-    for i, name in enumerate(tree.joints):
-        kind = (
-            pinocchio.JointModelPrismaticUnaligned
-            if tree.prismatic[i]
-            else pinocchio.JointModelRevoluteUnaligned
-        )
-        k = model.addJoint(
-            int(tree.parent[i]) + 1, kind(tree.axis[i]), pinocchio.SE3(tree.X_PJ[i]), name
-        )
-        model.appendBodyToJoint(
-            k, pinocchio.Inertia.FromDynamicParameters(tree.pi[i]), pinocchio.SE3.Identity()
-        )
-    return model
 
 
 cases = st.tuples(st.integers(1, 8), st.integers(0, 2**32 - 1))

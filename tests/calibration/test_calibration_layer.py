@@ -1,0 +1,92 @@
+"""A calibration as a USD layer: with it the stage says what was identified, and only that."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pxr import Sdf
+
+from calibration.layer import write_calibration
+from calibration.result import INERTIAL, CalibrationResult, Parameter
+from envs.errors import StageError
+from envs.stage.layers import write_rig
+from envs.stage.library import robot_asset
+from envs.stage.reader import read_stage
+from envs.stage.scene import Inertial
+
+
+@pytest.fixture(scope="module")
+def robot() -> Path:
+    return robot_asset("panda_arm")
+
+
+@pytest.fixture
+def stage(robot: Path, tmp_path: Path) -> Path:
+    return write_rig(tmp_path / "nominal.usda", scene=None, robot=robot)
+
+
+def a_result(joint: str = "panda_joint3") -> CalibrationResult:
+    values = {
+        f"{joint}.friction.coulomb": 0.31,
+        f"{joint}.friction.stribeck_velocity": 0.07,
+        f"{joint}.armature": 0.012,
+        f"{joint}.torque_offset": -0.4,
+        f"{joint}.delay_s": 0.011,
+    }
+    inertial = {"panda_link4.inertial." + f: 0.1 for f in INERTIAL}
+    parameters = {
+        name: Parameter(value, 0.1 * abs(value), 0.0, "", "torch", n=77)
+        for name, value in (values | inertial).items()
+    }
+    n = len(parameters)
+    return CalibrationResult(
+        parameters=parameters,
+        covariance=np.eye(n),
+        inertials={
+            "panda_link4": Inertial(2.5, np.array([0.01, 0.02, 0.03]), np.diag([0.02, 0.03, 0.04])),
+            "panda_link7": Inertial(0.3, np.array([0.0, 0.0, 0.05]), 0.001 * np.eye(3)),
+        },
+        provenance={"sha256": {"a.txt": "12"}, "train_s": [0.3, 14.0], "cutoff_hz": 10.0},
+    )
+
+
+def test_the_calibrated_stage_says_what_was_identified(
+    stage: Path, robot: Path, tmp_path: Path
+) -> None:
+    layer = write_calibration(tmp_path / "calibration.usda", stage, a_result())
+    rig = write_rig(tmp_path / "rig.usda", scene=None, robot=robot, sublayers=[layer])
+    before, after = read_stage(stage).robot, read_stage(rig).robot
+    joint = after.joint("panda_joint3")
+    assert joint.friction.coulomb == pytest.approx(0.31, rel=1e-12)
+    assert joint.friction.stribeck_velocity == pytest.approx(0.07, rel=1e-12)
+    assert joint.armature == pytest.approx(0.012, rel=1e-12)
+    assert joint.torque_offset == pytest.approx(-0.4, rel=1e-12)
+    assert joint.delay_s == pytest.approx(0.011, rel=1e-12)
+    assert joint.drive == before.joint("panda_joint3").drive
+    masses = {b.name: b.inertial for b in after.bodies}
+    for name, inertial in a_result().inertials.items():
+        assert masses[name].mass_kg == pytest.approx(inertial.mass_kg, rel=1e-9)
+        np.testing.assert_allclose(masses[name].com_m, inertial.com_m, atol=1e-9)
+        np.testing.assert_allclose(masses[name].inertia_kgm2, inertial.inertia_kgm2, atol=1e-9)
+    other = before.joint("panda_joint2")
+    assert after.joint("panda_joint2").friction == other.friction
+
+
+def test_deviations_and_provenance_are_in_the_layer(stage: Path, tmp_path: Path) -> None:
+    path = write_calibration(tmp_path / "calibration.usda", stage, a_result())
+    layer = Sdf.Layer.FindOrOpen(str(path))
+    twin = layer.customLayerData["twin"]
+    assert twin["sha256_a.txt"] == "12"
+    assert twin["train_s"] == "[0.3, 14.0]"
+    assert twin["cutoff_hz"] == 10.0
+    text = path.read_text()
+    assert text.count("standard_deviation") == 8  # five of the joint; mass, centre and inertia
+    assert "int n = 77" in text
+    assert 'string method = "torch"' in text
+
+
+def test_a_joint_that_the_stage_does_not_have_is_refused(stage: Path, tmp_path: Path) -> None:
+    path = tmp_path / "calibration.usda"
+    with pytest.raises(StageError, match="panda_jiont3"):
+        write_calibration(path, stage, a_result("panda_jiont3"))
+    assert not path.exists()

@@ -1,0 +1,202 @@
+"""Torque-level calibration of a small arm whose truth is known; Pinocchio makes the torques."""
+
+from dataclasses import replace
+
+import numpy as np
+import pinocchio
+import pytest
+
+from calibration.gradient import fit_torque
+from calibration.inertia import is_feasible
+from calibration.result import CalibrationResult
+from envs.errors import CalibrationError
+from envs.stage.scene import MASSLESS, Articulation, Friction, Joint, Scene
+from envs.stage.tree import inertial_parameters, reduce_tree
+from envs.telemetry.filtering import Motion, motion
+from envs.telemetry.trajectory import Trajectory
+from envs.world.friction import friction_torque, joint_friction
+from tests.small_arm import GRAVITY, arm, arm_joints, pinocchio_model, scene
+
+NOISE_NM = 0.05
+SPLIT_S = 14.0
+
+
+def nominal_of(truth: Articulation, rng: np.random.Generator) -> Scene:
+    """The truth with masses and inertias off by up to 15 %, no friction and no rotors."""
+
+    def joint(j: Joint) -> Joint:
+        return replace(j, armature=0.0, friction=Friction())
+
+    bodies = []
+    for body in truth.bodies:
+        i, s = body.inertial, rng.uniform(0.85, 1.15)
+        heavier = replace(i, mass_kg=s * i.mass_kg, inertia_kgm2=s * i.inertia_kgm2)
+        bodies.append(replace(body, inertial=heavier))
+    return scene(replace(truth, bodies=tuple(bodies), joints=tuple(map(joint, truth.joints))))
+
+
+def recorded(truth: Articulation, rng: np.random.Generator, *, gap: bool = False) -> Motion:
+    """20 s of excitation at 1 kHz, with noise on the torque only."""
+    tree = reduce_tree(truth, arm_joints(), GRAVITY)
+    joints = [truth.joint(name) for name in tree.joints]
+    t = np.arange(20_000) * 1e-3
+    w, phase = rng.uniform(0.5, 5, (5, 3)), rng.uniform(0, 6, (5, 3))
+    angle = t[:, None, None] * w + phase
+    q, qd = np.sin(angle).sum(axis=1) * 0.4, (w * np.cos(angle)).sum(axis=1) * 0.4
+    qdd = -(w**2 * np.sin(angle)).sum(axis=1) * 0.4
+    model = pinocchio_model(tree)
+    data = model.createData()
+    rows = zip(q, qd, qdd, strict=True)
+    tau = np.array([pinocchio.rnea(model, data, *row) for row in rows])
+    tau += np.array([j.armature for j in joints]) * qdd
+    tau += friction_torque(joint_friction(j.friction for j in joints), qd)
+    tau += 0.1 * np.arange(3) + rng.normal(size=tau.shape) * NOISE_NM
+    valid = np.ones(len(t), bool)
+    if gap:
+        valid[5000:6000] = False
+        tau[5000:6000] = 100.0
+    return motion(Trajectory(t_s=t, joints=tree.joints, q=q, qd=qd, tau=tau, valid=valid))
+
+
+def fitted(nominal: Scene, m: Motion) -> CalibrationResult:
+    return fit_torque(
+        nominal,
+        m,
+        train=m.t_s < SPLIT_S,
+        heldout=m.t_s >= SPLIT_S,
+        provenance={"sha256": {"log": "abc"}},
+    )
+
+
+@pytest.fixture(scope="module")
+def truth() -> Articulation:
+    return arm(np.random.default_rng(11))
+
+
+@pytest.fixture(scope="module")
+def nominal(truth: Articulation) -> Scene:
+    return nominal_of(truth, np.random.default_rng(12))
+
+
+@pytest.fixture(scope="module")
+def result(truth: Articulation, nominal: Scene) -> CalibrationResult:
+    return fitted(nominal, recorded(truth, np.random.default_rng(13)))
+
+
+def test_friction_and_offsets_are_found(result: CalibrationResult, truth: Articulation) -> None:
+    for i, name in enumerate(arm_joints()):
+        friction, p = truth.joint(name).friction, result.parameters
+        assert p[f"{name}.friction.coulomb"].value == pytest.approx(friction.coulomb, rel=0.1)
+        assert p[f"{name}.friction.viscous"].value == pytest.approx(friction.viscous, rel=0.1)
+        assert p[f"{name}.torque_offset"].value == pytest.approx(0.1 * i, abs=0.05)
+        for field in ("coulomb", "viscous"):
+            found = p[f"{name}.friction.{field}"]
+            assert found.identifiable
+            assert 0 < found.std < 0.05
+            assert abs(found.value - getattr(friction, field)) < 4 * found.std
+            assert (found.nominal, found.unit) == (
+                0.0,
+                "N.m" if field == "coulomb" else "N.m.s/rad",
+            )
+
+
+def test_the_heldout_error_is_down_to_the_noise(result: CalibrationResult) -> None:
+    # White noise of 1 kHz below 10 Hz (the filter's noise bandwidth is about 18.6 Hz, two-sided).
+    floor = NOISE_NM * np.sqrt(2 * 9.3 / 1000)
+    assert (np.array(result.metrics["heldout_rmse_nm"]) < 2 * floor).all()
+    assert (np.array(result.metrics["nominal_rmse_nm"]) > 10 * floor).all()
+    assert result.metrics["fit_s"] > 0
+
+
+def test_what_cannot_be_seen_is_said(result: CalibrationResult) -> None:
+    # The first joint only ever turns link 0 about one axis: of its ten numbers few matter, and its
+    # inertia about that axis adds to the rotor's. The mass of link 0 then is the model's.
+    mass = result.parameters["link0.inertial.mass"]
+    assert not mass.identifiable
+    assert not result.parameters["joint0.armature"].identifiable
+    assert result.parameters["joint2.armature"].identifiable
+    assert mass.std > 0.3 * mass.value
+
+
+def test_links_are_feasible_and_reported_in_full(result: CalibrationResult, nominal: Scene) -> None:
+    assert result.infeasible_links == ()
+    # link2 carries the fixed tool and the finger, which are welded to it.
+    assert set(result.inertials) == {"link0", "link1", "link2", "link3", "link4"}
+    for name, inertial in result.inertials.items():
+        assert is_feasible(inertial_parameters(inertial, np.eye(4))), name
+    heaviest = max(("link2", "link3", "link4"), key=lambda n: mass_of(nominal, n))
+    parameter = result.parameters[f"{heaviest}.inertial.com_y"]
+    assert parameter.value == pytest.approx(result.inertials[heaviest].com_m[1], abs=1e-12)
+    names = list(result.parameters)
+    at = names.index(f"{heaviest}.inertial.com_y")
+    assert np.sqrt(result.covariance[at, at]) == pytest.approx(parameter.std)
+
+
+def mass_of(nominal: Scene, name: str) -> float:
+    return next(b.inertial.mass_kg for b in nominal.robot.bodies if b.name == name)
+
+
+def test_provenance_says_what_it_rests_on(result: CalibrationResult) -> None:
+    assert result.provenance["sha256"] == {"log": "abc"}
+    assert result.provenance["cutoff_hz"] == 10.0
+    assert result.provenance["dt_s"] == pytest.approx(1e-3)
+    start, end = result.provenance["train_s"]
+    # 0.3 s at the start are the filter's.
+    assert (start, end) == (pytest.approx(0.3, abs=2e-3), pytest.approx(SPLIT_S, abs=2e-3))
+    assert {"numpy", "scipy", "torch"} <= set(result.provenance["versions"])
+
+
+def test_a_gap_in_the_recording_does_no_harm(truth: Articulation, nominal: Scene) -> None:
+    m = recorded(truth, np.random.default_rng(13), gap=True)
+    found = fitted(nominal, m)
+    for name in arm_joints():
+        coulomb = found.parameters[f"{name}.friction.coulomb"]
+        assert coulomb.value == pytest.approx(truth.joint(name).friction.coulomb, rel=0.1)
+
+
+def test_friction_never_turns_negative(truth: Articulation, nominal: Scene) -> None:
+    """Torque that helps the motion instead of braking it has no friction to be explained by."""
+    m = recorded(truth, np.random.default_rng(13))
+    helped = replace(m, tau=m.tau - 2.0 * np.tanh(m.qd / 0.01) - 1.5 * m.qd - 0.5 * m.qdd)
+    found = fitted(nominal, helped)
+    for name in arm_joints():
+        for field in ("armature", "friction.coulomb", "friction.viscous", "friction.stribeck"):
+            assert found.parameters[f"{name}.{field}"].value >= 0.0
+    assert found.parameters["joint1.friction.coulomb"].value == 0.0
+    assert found.infeasible_links == ()
+
+
+def test_what_the_data_do_not_move_stays_at_the_model(truth: Articulation, nominal: Scene) -> None:
+    m = recorded(truth, np.random.default_rng(13))
+    tree = reduce_tree(truth, arm_joints(), GRAVITY)
+    hold = np.tile(m.q[0], (len(m.t_s), 1))
+    model = pinocchio_model(tree)
+    gravity = pinocchio.rnea(model, model.createData(), hold[0], np.zeros(3), np.zeros(3))
+    rng = np.random.default_rng(14)
+    still = replace(
+        m, q=hold, qd=0 * hold, qdd=0 * hold, tau=gravity + rng.normal(size=hold.shape) * 1e-3
+    )
+    found = fitted(nominal, still)
+    for name in arm_joints():
+        for field in ("armature", "friction.coulomb", "friction.viscous", "friction.stribeck"):
+            parameter = found.parameters[f"{name}.{field}"]
+            assert not parameter.identifiable
+            assert parameter.value == pytest.approx(0.0, abs=1e-6)
+
+
+def test_inputs_that_do_not_fit_are_refused(truth: Articulation, nominal: Scene) -> None:
+    m = recorded(truth, np.random.default_rng(13))
+    everything, nothing = np.ones(len(m.t_s), bool), np.zeros(len(m.t_s), bool)
+    swapped = replace(m, joints=("joint1", "joint0", "joint2"))
+    with pytest.raises(
+        CalibrationError, match="stage's order, joint0, joint1, joint2; found joint1"
+    ):
+        fit_torque(nominal, swapped, train=everything, heldout=everything)
+    with pytest.raises(CalibrationError, match="no usable instant is held out"):
+        fit_torque(nominal, m, train=everything, heldout=nothing)
+    with pytest.raises(CalibrationError, match="0 usable instants are too few"):
+        fit_torque(nominal, m, train=nothing, heldout=everything)
+    light = tuple(replace(b, inertial=MASSLESS) for b in nominal.robot.bodies)
+    weightless = scene(replace(nominal.robot, bodies=light))
+    with pytest.raises(CalibrationError, match="no link of /World/robot has mass"):
+        fit_torque(weightless, m, train=everything, heldout=everything)
