@@ -55,21 +55,26 @@ class TimeConfig:
 
 @dataclass
 class SignalConfig:
-    """Where a signal is, and its unit."""
+    """Where a signal is, its unit, and what it takes to read it right."""
 
-    source: str = MISSING
+    source: str = ""
     unit: str = MISSING
     start: str = ""
+    columns: list[str] = field(default_factory=list)
+    signs: list[float] = field(default_factory=list)
+    offsets: list[float] = field(default_factory=list)
+    register_bits: int = 0
 
 
 @dataclass
 class StreamConfig:
-    """A topic, or text files, that share one clock."""
+    """A topic, or the columns of a file, that share one clock."""
 
     time: TimeConfig = field(default_factory=TimeConfig)
     signals: dict[str, SignalConfig] = field(default_factory=dict)
     topic: str = ""
     joints: list[str] = field(default_factory=list)
+    file: str = ""
 
 
 @dataclass
@@ -82,6 +87,7 @@ class RecordingConfig:
     path: str = MISSING
     streams: dict[str, StreamConfig] = field(default_factory=dict)
     joint_names: dict[str, str] = field(default_factory=dict)
+    episode: int = 0
     truth: str = ""
 
     def source(self) -> RecordingSource:
@@ -97,6 +103,7 @@ class RecordingConfig:
                 "path": self.path,
                 "streams": {name: _given(asdict(s)) for name, s in self.streams.items()},
                 "joint_names": self.joint_names,
+                "episode": self.episode,
             }
         )
 

@@ -2,49 +2,161 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from envs.errors import RecordingError, unknown
-from envs.telemetry.readers import mcap_json, text
-from envs.telemetry.recording import Recording, Stream
-from envs.telemetry.source import RecordingSource
+from envs.telemetry.readers import bag2, columns, lerobot, messages, text
+from envs.telemetry.readers.contract import UNPROTECTED, Log, Table
+from envs.telemetry.readers.formats import LOGS, TABLES
+from envs.telemetry.recording import Damage, Recording, Stream
+from envs.telemetry.source import MESSAGES, RecordingSource, StreamSource
 
-READERS = {"mcap_json": mcap_json, "text": text}
+
+@dataclass(frozen=True)
+class _Content:
+    """The streams of a recording, and what its files say of themselves."""
+
+    streams: tuple[Stream, ...]
+    metadata: Mapping[str, str]
+    protection: Mapping[str, str]
+    damage: tuple[Damage, ...]
 
 
 def read(source: RecordingSource) -> Recording:
     """Read all streams, in SI and with the stage's joint names, and hash what was read.
 
+    A file that was cut off or damaged is salvaged where its format allows; `damage` tells.
+
     Raises:
         RecordingError: A file is missing or broken, or is not what the source says.
     """
-    reader = READERS[source.format]
-    files = reader.files(source)
-    hint = (
-        "name your own file with recording.path=FILE"
-        if source.format == "mcap_json"
-        else "name the folder that holds it with recording.path=DIR, "
-        "or the folder of all recordings with recordings_dir=DIR"
-    )
-    if source.format == "text" and not source.path.is_dir():
-        raise RecordingError(f"recording '{source.name}': there is no folder {source.path}; {hint}")
-    missing = [str(path) for path in files if not path.is_file()]
-    if missing:
-        raise RecordingError(
-            f"recording '{source.name}': there is no file {', '.join(missing)}; {hint}"
-        )
+    where = f"recording '{source.name}'"
     try:
-        sha256 = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-        streams = reader.read_streams(source)
+        files = _files(source)
+        sha256 = {path.name: sha256_of(path) for path in files}
+        content = _read(source, files)
     except OSError as error:
-        raise RecordingError(f"recording '{source.name}': {error}") from error
-    recorded = {name: None for stream in streams for name in stream.joints}
+        raise RecordingError(f"{where}: {error}") from error
+    recorded = {name: None for stream in content.streams for name in stream.joints}
     for name in source.joint_names:
         if name not in recorded:
-            where = f"recording '{source.name}'"
             raise RecordingError(f"joint_names: {unknown('joint', name, recorded, where=where)}")
-    renamed = tuple(_rename(stream, source.joint_names) for stream in streams)
-    return Recording(name=source.name, streams=renamed, sha256=sha256, files=files)
+    return Recording(
+        name=source.name,
+        streams=tuple(_rename(stream, source.joint_names) for stream in content.streams),
+        sha256=sha256,
+        files=files,
+        metadata=content.metadata,
+        protection=content.protection,
+        damage=content.damage,
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's bytes, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _files(source: RecordingSource) -> tuple[Path, ...]:
+    """Return the files of a recording, each of which is there."""
+    where = f"recording '{source.name}'"
+    folder = source.format == "text" or any(stream.file for stream in source.streams)
+    hint = "name your own file with recording.path=FILE"
+    if folder or source.format == "lerobot":
+        hint = (
+            "name the folder that holds it with recording.path=DIR, or the folder of all "
+            "recordings with recordings_dir=DIR"
+        )
+        if not source.path.is_dir():
+            raise RecordingError(f"{where}: there is no folder {source.path}; {hint}")
+    if source.format == "lerobot":
+        return lerobot.files(source.path, source.episode)
+    if source.format == "text":
+        files = text.files(source)
+    elif source.format == "rosbag2":
+        files = bag2.files(source.path)
+    else:
+        files = tuple(dict.fromkeys(_file(source, stream) for stream in source.streams))
+    missing = [str(path) for path in files if not path.is_file()]
+    if missing:
+        raise RecordingError(f"{where}: there is no file {', '.join(missing)}; {hint}")
+    return files
+
+
+def _file(source: RecordingSource, stream: StreamSource) -> Path:
+    return source.path / stream.file if stream.file else source.path
+
+
+def _read(source: RecordingSource, files: tuple[Path, ...]) -> _Content:
+    if source.format == "text":
+        unprotected = {path.name: UNPROTECTED for path in files}
+        return _Content(text.read_streams(source), {}, unprotected, ())
+    if source.format in MESSAGES:
+        return _read_messages(source, files)
+    if source.format == "lerobot":
+        table = lerobot.load(files, source.episode)
+        tables = dict.fromkeys(files, table)
+        place = {stream.name: files[-1] for stream in source.streams}
+    else:
+        tables, place = {}, {}
+        for path in files:
+            needing = [stream for stream in source.streams if _file(source, stream) == path]
+            place |= {stream.name: path for stream in needing}
+            wanted = {name for stream in needing for name in columns.names(stream)}
+            tables[path] = TABLES[source.format](path, wanted)
+    return _Content(
+        streams=tuple(
+            columns.stream(tables[place[stream.name]], stream, str(place[stream.name]))
+            for stream in source.streams
+        ),
+        metadata=_merged(tables),
+        protection={path.name: table.protection for path, table in tables.items()},
+        damage=tuple(damage for table in tables.values() for damage in table.damage),
+    )
+
+
+def _merged(tables: Mapping[Path, Table]) -> dict[str, str]:
+    merged: dict[str, str] = {}
+    for table in tables.values():
+        merged |= table.metadata
+    return merged
+
+
+def _read_messages(source: RecordingSource, files: tuple[Path, ...]) -> _Content:
+    topics = {stream.topic for stream in source.streams}
+    logs = {path: LOGS[source.format](path, topics) for path in files}
+    whole = join(list(logs.values()))
+    return _Content(
+        streams=tuple(messages.stream(whole, s, str(source.path)) for s in source.streams),
+        metadata=whole.metadata,
+        protection={path.name: log.protection for path, log in logs.items()},
+        damage=whole.damage,
+    )
+
+
+def join(logs: list[Log]) -> Log:
+    """Return the logs of a split bag as one, in order."""
+    if len(logs) == 1:
+        return logs[0]
+    topics = {name: topic for log in logs for name, topic in log.topics.items()}
+    return Log(
+        topics={
+            name: replace(
+                topic,
+                entries=[
+                    entry
+                    for log in logs
+                    if name in log.topics
+                    for entry in log.topics[name].entries
+                ],
+            )
+            for name, topic in topics.items()
+        },
+        metadata={k: v for log in logs for k, v in log.metadata.items()},
+        damage=tuple(damage for log in logs for damage in log.damage),
+    )
 
 
 def _rename(stream: Stream, joint_names: Mapping[str, str]) -> Stream:

@@ -1,7 +1,7 @@
 """What a robot logged, before it is put on one clock."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +10,35 @@ from jaxtyping import Float, Int
 
 from envs.errors import RecordingError
 
-Signal = Literal["position", "velocity", "effort", "command_position", "command_velocity"]
+Signal = Literal[
+    "position",
+    "velocity",
+    "effort",
+    "command_position",
+    "command_velocity",
+    "command_effort",
+    "current",
+    "voltage",
+    "temperature",
+    "load",
+]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A part of a file that could not be read; what was read lies before it.
+
+    Attributes:
+        file: Name of the file.
+        detail: What the reader ran into.
+        at: Byte, line or row from which on nothing was read.
+        lost_s: Time that is missing, s; None where the file does not tell how long it was.
+    """
+
+    file: str
+    detail: str
+    at: int
+    lost_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,9 +80,15 @@ class Recording:
 
     Attributes:
         sha256: File name → hash of its bytes.
+        metadata: What the files say beside their samples, as text.
+        protection: File name → what guards its bytes: "crc checked", or "unprotected".
+        damage: What could not be read of a file that was salvaged.
     """
 
     name: str
     streams: tuple[Stream, ...]
     sha256: Mapping[str, str]
     files: tuple[Path, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    protection: Mapping[str, str] = field(default_factory=dict)
+    damage: tuple[Damage, ...] = ()

@@ -2,29 +2,52 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import pi
+from math import isfinite, pi
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from envs.errors import RecordingError, unknown
 from envs.telemetry.recording import Signal
 
-Format = Literal["mcap_json", "text"]
+Format = Literal[
+    "mcap",
+    "rosbag1",
+    "rosbag2",
+    "csv",
+    "json",
+    "parquet",
+    "lerobot",
+    "hdf5",
+    "npz",
+    "matlab",
+    "text",
+]
 
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
 FORMATS: tuple[Format, ...] = get_args(Format)
-# Factor to SI of each unit that a signal may have.
+# Formats of messages on topics; the others but text are tables with named columns.
+MESSAGES: tuple[Format, ...] = ("mcap", "rosbag1", "rosbag2")
+_ANGLE = {"rad": 1.0, "deg": pi / 180, "rev": 2 * pi, "m": 1.0, "mm": 1e-3}
+_RATE = {"rad/s": 1.0, "deg/s": pi / 180, "rpm": pi / 30, "m/s": 1.0, "mm/s": 1e-3}
+_FORCE = {"N.m": 1.0, "mN.m": 1e-3, "N": 1.0}
+# Factor to SI of each unit that a signal may have; temperatures stay in degrees Celsius.
 UNITS: Mapping[Signal, Mapping[str, float]] = {
-    "position": {"rad": 1.0, "deg": pi / 180, "m": 1.0},
-    "velocity": {"rad/s": 1.0, "deg/s": pi / 180, "m/s": 1.0},
-    "effort": {"N.m": 1.0, "N": 1.0},
-    "command_position": {"rad": 1.0, "deg": pi / 180, "m": 1.0},
-    "command_velocity": {"rad/s": 1.0, "deg/s": pi / 180, "m/s": 1.0},
+    "position": _ANGLE,
+    "velocity": _RATE,
+    "effort": _FORCE,
+    "command_position": _ANGLE,
+    "command_velocity": _RATE,
+    "command_effort": _FORCE,
+    "current": {"A": 1.0, "mA": 1e-3},
+    "voltage": {"V": 1.0, "mV": 1e-3},
+    "temperature": {"degC": 1.0},
+    "load": {"1": 1.0, "%": 1e-2, "0.1%": 1e-3},
 }
 TIME_UNITS_NS: Mapping[str, int] = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 # Beyond it a time stamp in ns no longer fits into 64 bits.
 MAX_TIME_NS = 9.2e18
 CLOCKS = ("header.stamp", "log_time")
+REGISTER_BITS = (0, 8, 16, 32)
 
 
 @dataclass(frozen=True)
@@ -32,8 +55,8 @@ class TimeSource:
     """Where a stream's time stamps are.
 
     Attributes:
-        source: For MCAP "header.stamp" or "log_time"; for text a file.
-        unit: Of the numbers of a text file; MCAP's clocks have units of their own.
+        source: "header.stamp" or "log_time" of messages; a column of a table; a text file.
+        unit: Of the numbers of a table or text file; the clocks of messages have their own.
     """
 
     source: str
@@ -42,29 +65,40 @@ class TimeSource:
 
 @dataclass(frozen=True)
 class SignalSource:
-    """Where a signal is, and its unit.
+    """Where a signal is, its unit, and what it takes to read it right.
 
     Attributes:
-        source: A field of the message, or a file.
+        source: A field of the message; a column of the table, one number or a whole sample wide,
+            or one a joint with {joint} or {i} (from 0) in its name; a text file.
         unit: One of `UNITS`.
         start: For a command_velocity: the file with the positions at which it starts. Without
             one it starts where the robot was measured to be.
+        columns: A table's columns in the order of the joints, instead of `source`.
+        signs: 1 or -1, one for all joints or one a joint.
+        offsets: Added after unit and sign, in SI, one for all joints or one a joint.
+        register_bits: Width of the unsigned register that holds the signed number; 0: none.
     """
 
-    source: str
-    unit: str
+    source: str = ""
+    unit: str = ""
     start: str = ""
+    columns: tuple[str, ...] = ()
+    signs: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = ()
+    register_bits: int = 0
 
 
 @dataclass(frozen=True)
 class StreamSource:
-    """A topic, or files with one sample a row, that share one clock.
+    """A topic, or columns with one sample a row, that share one clock.
 
     Attributes:
         time: Its clock.
         signals: Where each signal is.
-        topic: The topic of an MCAP file.
-        joints: Joint names of a text file's columns; messages name their own.
+        topic: The topic of a file of messages.
+        joints: Joint names in the order of the columns; messages may name their own, and a
+            LeRobot folder does.
+        file: The table's file, where the recording's path is a folder of several.
     """
 
     name: str
@@ -72,6 +106,7 @@ class StreamSource:
     signals: Mapping[Signal, SignalSource]
     topic: str = ""
     joints: tuple[str, ...] = ()
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,8 +114,10 @@ class RecordingSource:
     """A recording on disk and how to read it.
 
     Attributes:
-        path: The MCAP file, or the folder of the text files.
+        path: The file; the folder of the text files, of several tables, of a split ROS 2 bag or
+            of a LeRobot data set.
         joint_names: Recorded name → the stage's name, for joints that are called otherwise.
+        episode: Which episode of a LeRobot data set.
     """
 
     name: str
@@ -88,6 +125,7 @@ class RecordingSource:
     path: Path
     streams: tuple[StreamSource, ...]
     joint_names: Mapping[str, str] = field(default_factory=dict)
+    episode: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a description that cannot be read, or that gives a signal twice."""
@@ -110,36 +148,61 @@ class RecordingSource:
 
 
 def _check_stream(stream: StreamSource, kind: Format, where: str) -> None:
-    if kind == "mcap_json":
+    if kind in MESSAGES:
         if not stream.topic:
-            raise RecordingError(f"{where}: an mcap_json stream needs its 'topic'")
-        if stream.joints:
-            raise RecordingError(f"{where}: messages name their joints; leave out 'joints'")
+            raise RecordingError(f"{where}: a stream of {kind} needs its 'topic'")
         if stream.time.source not in CLOCKS:
             raise RecordingError(unknown("clock", stream.time.source, CLOCKS, where=where))
         if stream.time.unit:
-            raise RecordingError(f"{where}: MCAP's clocks have their own unit; leave out time.unit")
+            raise RecordingError(
+                f"{where}: the clocks of {kind} have their own unit; leave out time.unit"
+            )
     else:
         if stream.topic:
-            raise RecordingError(f"{where}: text files have no topics; leave out 'topic'")
-        if not stream.joints:
+            raise RecordingError(f"{where}: {kind} files have no topics; leave out 'topic'")
+        if not stream.joints and kind != "lerobot":
             raise RecordingError(
-                f"{where}: a text stream needs 'joints' in the order of its columns"
+                f"{where}: a {kind} stream needs 'joints' in the order of its columns"
             )
-        if len(set(stream.joints)) != len(stream.joints):
-            raise RecordingError(f"{where}: a joint is listed twice: {', '.join(stream.joints)}")
         if stream.time.unit not in TIME_UNITS_NS:
             units = ", ".join(TIME_UNITS_NS)
             raise RecordingError(f"{where}: unit '{stream.time.unit}' of time; allowed: {units}")
+    if len(set(stream.joints)) != len(stream.joints):
+        raise RecordingError(f"{where}: a joint is listed twice: {', '.join(stream.joints)}")
+    if stream.file and (kind in MESSAGES or kind in ("text", "lerobot")):
+        raise RecordingError(f"{where}: {kind} has no 'file' for a stream; leave it out")
     if not stream.signals:
         raise RecordingError(f"{where}: it gives no signal; allowed: {', '.join(SIGNALS)}")
     for signal, source in stream.signals.items():
-        if source.unit not in UNITS[signal]:
-            raise RecordingError(
-                f"{where}: unit '{source.unit}' of {signal}; allowed: {', '.join(UNITS[signal])}"
-            )
-        if source.start and (signal != "command_velocity" or kind != "text"):
-            raise RecordingError(f"{where}: only a text command_velocity has a 'start'")
+        _check_signal(signal, source, stream, kind, where)
+
+
+def _check_signal(
+    signal: Signal, source: SignalSource, stream: StreamSource, kind: Format, where: str
+) -> None:
+    if source.unit not in UNITS[signal]:
+        raise RecordingError(
+            f"{where}: unit '{source.unit}' of {signal}; allowed: {', '.join(UNITS[signal])}"
+        )
+    if source.start and (signal != "command_velocity" or kind != "text"):
+        raise RecordingError(f"{where}: only a text command_velocity has a 'start'")
+    if bool(source.source) == bool(source.columns):
+        raise RecordingError(f"{where}: {signal} needs either 'source' or 'columns'")
+    if source.columns and (kind in MESSAGES or kind == "text"):
+        raise RecordingError(f"{where}: {kind} has no 'columns'; give {signal} a 'source'")
+    if source.columns and len(source.columns) != len(stream.joints):
+        raise RecordingError(
+            f"{where}: {signal} has {len(source.columns)} columns for {len(stream.joints)} joints"
+        )
+    if any(sign not in (1.0, -1.0) for sign in source.signs):
+        raise RecordingError(f"{where}: signs of {signal} are {source.signs}; allowed: 1, -1")
+    if not all(isfinite(offset) for offset in source.offsets):
+        raise RecordingError(f"{where}: offsets of {signal} must be finite")
+    if source.register_bits not in REGISTER_BITS:
+        raise RecordingError(
+            f"{where}: register_bits of {signal} is {source.register_bits}; allowed: "
+            f"{', '.join(map(str, REGISTER_BITS))}"
+        )
 
 
 def recording_source(values: Mapping[str, Any]) -> RecordingSource:
@@ -152,9 +215,8 @@ def recording_source(values: Mapping[str, Any]) -> RecordingSource:
     Raises:
         RecordingError: A key is unknown or missing, or a value is not allowed; it names the key.
     """
-    _keys(
-        values, "recording", needed=("name", "format", "path", "streams"), optional=("joint_names",)
-    )
+    needed = ("name", "format", "path", "streams")
+    _keys(values, "recording", needed=needed, optional=("joint_names", "episode"))
     where = f"recording '{values['name']}'"
     streams = _mapping(values["streams"], f"{where}: streams")
     names = _mapping(values.get("joint_names") or {}, f"{where}: joint_names")
@@ -167,32 +229,43 @@ def recording_source(values: Mapping[str, Any]) -> RecordingSource:
         path=Path(_text(str(values["path"]), f"{where}: path")),
         streams=tuple(_stream(str(name), value, where) for name, value in streams.items()),
         joint_names={str(k): _text(v, f"{where}: joint_names.{k}") for k, v in names.items()},
+        episode=_whole(values.get("episode", 0), f"{where}: episode"),
     )
 
 
 def _stream(name: str, value: Any, parent: str) -> StreamSource:
     where = f"{parent}: streams.{name}"
     stream = _mapping(value, where)
-    _keys(stream, where, needed=("time", "signals"), optional=("topic", "joints"))
+    _keys(stream, where, needed=("time", "signals"), optional=("topic", "joints", "file"))
     time = _mapping(stream["time"], f"{where}.time")
     _keys(time, f"{where}.time", needed=("source",), optional=("unit",))
     signals = {}
     for signal, given in _mapping(stream["signals"], f"{where}.signals").items():
         if signal not in SIGNALS:
             raise RecordingError(unknown("signal", signal, SIGNALS, where=where))
-        source = _mapping(given, f"{where}.signals.{signal}")
-        _keys(source, f"{where}.signals.{signal}", needed=("source", "unit"), optional=("start",))
-        texts = {key: _text(v, f"{where}.signals.{signal}.{key}") for key, v in source.items()}
-        signals[signal] = SignalSource(**texts)
-    joints = stream.get("joints") or ()
-    if isinstance(joints, str) or not isinstance(joints, Sequence):
-        raise RecordingError(f"{where}.joints: a list of names is needed, not {joints!r}")
+        signals[signal] = _signal(given, f"{where}.signals.{signal}")
     return StreamSource(
         name=name,
         time=TimeSource(**{key: _text(v, f"{where}.time.{key}") for key, v in time.items()}),
         signals=signals,
         topic=_text(stream.get("topic") or "", f"{where}.topic"),
-        joints=tuple(_text(joint, f"{where}.joints") for joint in joints),
+        joints=_texts(stream.get("joints"), f"{where}.joints"),
+        file=_text(stream.get("file") or "", f"{where}.file"),
+    )
+
+
+def _signal(value: Any, where: str) -> SignalSource:
+    given = _mapping(value, where)
+    optional = ("source", "start", "columns", "signs", "offsets", "register_bits")
+    _keys(given, where, needed=("unit",), optional=optional)
+    return SignalSource(
+        source=_text(given.get("source") or "", f"{where}.source"),
+        unit=_text(given["unit"], f"{where}.unit"),
+        start=_text(given.get("start") or "", f"{where}.start"),
+        columns=_texts(given.get("columns"), f"{where}.columns"),
+        signs=_numbers(given.get("signs"), f"{where}.signs"),
+        offsets=_numbers(given.get("offsets"), f"{where}.offsets"),
+        register_bits=_whole(given.get("register_bits", 0), f"{where}.register_bits"),
     )
 
 
@@ -216,4 +289,23 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str):
         raise RecordingError(f"{where}: a text is needed, not {value!r}")
+    return value
+
+
+def _texts(value: Any, where: str) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value or (), Sequence):
+        raise RecordingError(f"{where}: a list of names is needed, not {value!r}")
+    return tuple(_text(item, where) for item in value or ())
+
+
+def _numbers(value: Any, where: str) -> tuple[float, ...]:
+    items = value or ()
+    if not isinstance(items, (list, tuple)) or any(type(i) not in (int, float) for i in items):
+        raise RecordingError(f"{where}: a list of numbers is needed, not {value!r}")
+    return tuple(float(item) for item in items)
+
+
+def _whole(value: Any, where: str) -> int:
+    if type(value) is not int or value < 0:
+        raise RecordingError(f"{where}: a whole number from 0 is needed, not {value!r}")
     return value

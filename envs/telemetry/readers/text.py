@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from envs.errors import RecordingError
+from envs.telemetry.readers.values import to_si
 from envs.telemetry.recording import Signal, Stream
-from envs.telemetry.source import MAX_TIME_NS, TIME_UNITS_NS, UNITS, RecordingSource, StreamSource
+from envs.telemetry.source import MAX_TIME_NS, TIME_UNITS_NS, RecordingSource, StreamSource
 
 
 def files(source: RecordingSource) -> tuple[Path, ...]:
@@ -34,9 +35,8 @@ def _read_stream(folder: Path, source: StreamSource) -> Stream:
     signals: dict[Signal, Float[np.ndarray, "sample joint"]] = {}
     start = None
     for signal, described in source.signals.items():
-        scale = UNITS[signal][described.unit]
         path = folder / described.source
-        values = _samples(path, joints) * scale
+        values = to_si(signal, described, _samples(path, joints), str(path))
         if len(values) != len(t_ns):
             raise RecordingError(
                 f"{path}: {len(values)} samples of {joints} joints, but {source.time.source} "
@@ -44,7 +44,9 @@ def _read_stream(folder: Path, source: StreamSource) -> Stream:
             )
         signals[signal] = values
         if described.start:
-            rows = _samples(folder / described.start, joints) * scale
+            rows = to_si(
+                signal, described, _samples(folder / described.start, joints), described.start
+            )
             if rows.shape != (1, joints) or not np.isfinite(rows).all():
                 raise RecordingError(
                     f"{folder / described.start}: {joints} finite start positions are needed, "

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 MCAP: dict[str, Any] = {
     "name": "mine",
-    "format": "mcap_json",
+    "format": "mcap",
     "path": "mine.mcap",
     "streams": {
         "states": {
@@ -83,19 +83,35 @@ POSITION = "streams/states/signals/position"
 @pytest.mark.parametrize(
     ("values", "path", "value", "message"),
     [
-        (MCAP, "format", "rosbag", "format 'rosbag' is not in .*; it has: mcap_json, text"),
+        (
+            MCAP,
+            "format",
+            "rosbag",
+            "format 'rosbag' is not in .*; it has: mcap, rosbag1, rosbag2, csv, .*, text",
+        ),
         (MCAP, "pth", "x", "key 'pth' is not in recording; .*path.* Did you mean 'path'?"),
         (MCAP, "path", None, "'path' is missing"),
         (MCAP, "name", 3, "a text is needed, not 3"),
         (MCAP, "streams", {}, "at least one stream"),
         (MCAP, "streams", ["states"], "names and values are needed"),
         (MCAP, "streams/states/topic", "", "needs its 'topic'"),
-        (MCAP, "streams/states/joints", ["a"], "messages name their joints"),
+        (MCAP, "streams/states/file", "a.mcap", "mcap has no 'file' for a stream"),
+        (MCAP, f"{POSITION}/columns", ["a"], "needs either 'source' or 'columns'"),
+        (MCAP, f"{POSITION}/signs", [2], r"signs of position are \(2.0,\); allowed: 1, -1"),
+        (MCAP, f"{POSITION}/signs", ["1"], "a list of numbers is needed"),
+        (MCAP, f"{POSITION}/offsets", [float("nan")], "offsets of position must be finite"),
+        (MCAP, f"{POSITION}/register_bits", 12, "is 12; allowed: 0, 8, 16, 32"),
+        (MCAP, "episode", -1, "a whole number from 0"),
         (MCAP, "streams/states/time/source", "stamp", "it has: header.stamp, log_time"),
         (MCAP, "streams/states/time/unit", "s", "leave out time.unit"),
         (MCAP, "streams/states/signals", {}, "it gives no signal; allowed: position"),
         (MCAP, "streams/states/signals/postion", {"source": "p", "unit": "rad"}, "'position'"),
-        (MCAP, f"{POSITION}/unit", "degree", "'degree' of position; allowed: rad, deg, m$"),
+        (
+            MCAP,
+            f"{POSITION}/unit",
+            "degree",
+            "'degree' of position; allowed: rad, deg, rev, m, mm$",
+        ),
         (MCAP, f"{POSITION}/unit", "rad/s", "'rad/s' of position; allowed"),
         (MCAP, f"{POSITION}/scale", "2", "key 'scale'"),
         (MCAP, f"{POSITION}/start", "q0.txt", "only a text command_velocity has a 'start'"),

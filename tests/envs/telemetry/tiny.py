@@ -51,7 +51,7 @@ def mcap_source(path: Path, **changes: Any) -> RecordingSource:
         "time": {"source": "header.stamp"},
         "signals": {"position": {"source": "position", "unit": "rad"}},
     }
-    values = {"name": "tiny", "format": "mcap_json", "path": str(path)}
+    values = {"name": "tiny", "format": "mcap", "path": str(path)}
     return recording_source(values | {"streams": {"states": states | changes}})
 
 
