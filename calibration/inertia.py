@@ -43,8 +43,7 @@ def is_feasible(pi: Float[np.ndarray, "*n 10"]) -> Bool[np.ndarray, "*n"]:
     positive = (diagonal > 0).all(axis=-1)
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     least = np.linalg.eigvalsh(J * scale[..., None] * scale[..., None, :])[..., 0]
-    feasible: Bool[np.ndarray, "*n"] = positive & (least > FEASIBLE)
-    return feasible
+    return np.asarray(positive & (least > FEASIBLE))
 
 
 def nearest_feasible(pi: Float[np.ndarray, "10"]) -> Float[np.ndarray, "10"]:

@@ -1,7 +1,7 @@
 """Damped Newton steps for small dense problems with bounds."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -27,6 +27,7 @@ class Local:
     hessian: Float[np.ndarray, "params params"]
 
 
+@runtime_checkable
 class Problem(Protocol):
     """What is minimised. Parameters with a finite bound are their own local coordinate."""
 

@@ -185,8 +185,7 @@ def _total(
     rows: Float[np.ndarray, "joint joint"], x: Float[np.ndarray, "joint *m"]
 ) -> Float[np.ndarray, "joint *m"]:
     """Return sums over joints: over the supporting ones, or over those that are carried."""
-    total: Float[np.ndarray, "joint *m"] = (rows @ x.reshape(len(rows), -1)).reshape(x.shape)
-    return total
+    return np.asarray((rows @ x.reshape(len(rows), -1)).reshape(x.shape))
 
 
 def forward_kinematics(

@@ -2,8 +2,8 @@
 
 `τ = (coulomb + stribeck·exp(−(q̇/v_s)²))·tanh(q̇/v₀) + viscous·q̇`: Coulomb and viscous friction with
 Stribeck's excess at low speed (Olsson, Åström, Canudas de Wit, Gäfvert and Lischinsky, Friction
-models and friction compensation, European Journal of Control 4, 1998, section 2), the sign smoothed so
-that a simulation can step through zero.
+models and friction compensation, European Journal of Control 4, 1998, section 2), the sign smoothed
+so that a simulation can step through zero.
 """
 
 from collections.abc import Iterable
