@@ -90,13 +90,13 @@ def read_urdf(
     Args:
         path: The file.
         package_roots: Folders in which `package://NAME/…` is looked for as NAME/…, or as … where
-            the folder itself is called NAME. The URDF's own folder comes last.
+            the folder itself is called NAME. The URDF's own folder and those above it come last.
         leave_out: Links to drop, each with all that hangs from it.
 
     Raises:
         StageError: The file is missing or no URDF, or says something that cannot be imported.
     """
-    roots = [*package_roots, path.parent]
+    roots = [*package_roots, *path.resolve().parents]
     robot = _parse(path)
     materials = {m.name: m for m in robot.materials}
     for visual in (v for link in robot.links for v in link.visuals):
@@ -114,7 +114,7 @@ def read_urdf(
         texture = (
             None if material is None or material.texture is None else material.texture.filename
         )
-        kind, size, mesh, scale = _geometry(element.geometry, roots, where)
+        kind, size, mesh, scale = _geometry(element.geometry, path.parent, roots, where)
         return SourceShape(
             X_LS=_origin(element.origin, where),
             kind=kind,
@@ -122,7 +122,7 @@ def read_urdf(
             mesh=mesh,
             scale=scale,
             rgba=None if color is None else tuple(float(c) for c in color),
-            texture=None if texture is None else _resolve(texture, roots, where),
+            texture=None if texture is None else _resolve(texture, path.parent, roots, where),
         )
 
     kept = _kept(robot, set(leave_out), path)
@@ -290,7 +290,7 @@ def _joint(joint: Any, path: Path) -> SourceJoint:
 
 
 def _geometry(
-    geometry: Any, roots: Sequence[Path], where: str
+    geometry: Any, folder: Path, roots: Sequence[Path], where: str
 ) -> tuple[ShapeKind, tuple[float, ...], Path | None, tuple[float, float, float]]:
     unscaled = (1.0, 1.0, 1.0)
     if geometry.box is not None:
@@ -302,12 +302,12 @@ def _geometry(
     scale = np.ones(3) * (1.0 if geometry.mesh.scale is None else geometry.mesh.scale)
     if not np.isfinite(scale).all() or not scale.all():
         raise StageError(f"{where}: the scale of a mesh must not be zero, found {scale}")
-    file = _resolve(geometry.mesh.filename, roots, where)
+    file = _resolve(geometry.mesh.filename, folder, roots, where)
     return "mesh", (), file, (float(scale[0]), float(scale[1]), float(scale[2]))
 
 
-def _resolve(name: str, roots: Sequence[Path], where: str) -> Path:
-    """Return the file behind a name in a URDF."""
+def _resolve(name: str, folder: Path, roots: Sequence[Path], where: str) -> Path:
+    """Return the file behind a name in a URDF which lies in `folder`."""
     tried: list[Path] = []
     if name.startswith("package://"):
         relative = Path(name.removeprefix("package://"))
@@ -316,9 +316,9 @@ def _resolve(name: str, roots: Sequence[Path], where: str) -> Path:
             if relative.parts[:1] == (root.name,):
                 tried.append(root.joinpath(*relative.parts[1:]))
     else:
-        tried.append(roots[-1] / name.removeprefix("file://"))
+        tried.append(folder / name.removeprefix("file://"))
     for file in tried:
         if file.is_file():
             return file
-    places = ", ".join(str(f) for f in tried)
+    places = ", ".join(str(f) for f in tried[:6]) + (", …" if len(tried) > 6 else "")
     raise StageError(f"{where}: file '{name}' was not found; looked for: {places}")
