@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow format clean
+.PHONY: demo test test-slow hero format clean
 
 demo: $(VENV)/.core
 	$(BIN)/python run.py
@@ -18,6 +18,11 @@ test: $(VENV)/.dev
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
 
+# The README's picture, from a run of the pipeline: make hero RUN=outputs/pipeline/...
+hero: $(VENV)/.core
+	$(BIN)/python -c "from pathlib import Path; from generators.preview import hero; \
+		hero(Path('$(RUN)/images'), Path('docs/hero.png'), image_id=9)"
+
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -26,6 +31,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Kinetwin needs Python 3.11 or newer; '$(PYTHON)' is older. Set PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV); this takes a few minutes, once."
 
 $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
