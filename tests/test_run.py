@@ -97,6 +97,7 @@ def test_pipeline_data_set_loads_and_its_boxes_are_the_extent_of_its_masks(pipel
         assert annotation["area"] == len(rows)
     for image in coco.loadImgs(coco.getImgIds()):
         picture = cv2.imread(str(pipeline / "images" / image["file_name"]))
+        assert picture is not None
         assert picture.shape == (120, 160, 3)
 
 
