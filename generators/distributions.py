@@ -7,7 +7,7 @@ order of work changes nothing else.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -30,6 +30,7 @@ def stream(seed: int, index: int, axis: str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=key)))
 
 
+@runtime_checkable
 class Distribution(Protocol):
     """A number to be drawn."""
 

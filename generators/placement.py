@@ -15,7 +15,8 @@ from envs.world.primitives import to_mesh
 Point2 = Float[np.ndarray, "2"]
 
 SAMPLE_SPACING_M = 0.01
-"""Longest edge between the points that stand for an object's surface."""
+"""Longest edge between the points that stand for an object's surface; of a large one, a thirtieth
+of its size."""
 
 TRIES = 60
 """Places that are tried for one object before the picture goes without it."""
@@ -96,9 +97,8 @@ def footing(body: Body) -> Footing:
     shapes = body.visuals + body.colliders
     points = np.concatenate([_corners(s.X_BS, to_mesh(s).vertices) for s in shapes])
     hull = trimesh.Trimesh(points, ConvexHull(points).simplices, process=False)
-    samples, _ = trimesh.remesh.subdivide_to_size(
-        hull.vertices, hull.faces, max_edge=SAMPLE_SPACING_M
-    )
+    edge = max(SAMPLE_SPACING_M, float(np.ptp(points, axis=0).max()) / 30)
+    samples, _ = trimesh.remesh.subdivide_to_size(hull.vertices, hull.faces, max_edge=edge)
     upright = points @ body.X_WB[:3, :3].T
     low, high = upright.min(axis=0), upright.max(axis=0)
     centre = (low + high)[:2] / 2
@@ -106,7 +106,7 @@ def footing(body: Body) -> Footing:
         R_WB=body.X_WB[:3, :3],
         samples=np.concatenate([samples, [points.mean(axis=0)]]),
         # The farthest point of a triangle is no farther from a corner than edge / √3.
-        spacing_m=SAMPLE_SPACING_M / np.sqrt(3),
+        spacing_m=edge / float(np.sqrt(3)),
         centre=centre,
         radius_m=float(np.linalg.norm(upright[:, :2] - centre, axis=1).max()),
         drop_m=float(-low[2]),

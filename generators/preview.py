@@ -157,16 +157,18 @@ def _color(identity: int) -> Color:
     return blue, green, red
 
 
-def _fit(picture: Picture, width: int) -> Picture:
+def _fit(picture: Picture, width: int) -> UInt8[np.ndarray, "fitted_h fitted_w 3"]:
     """Return a picture at a given width."""
     height = round(picture.shape[0] * width / picture.shape[1])
     smaller = width < picture.shape[1]
     how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-    fitted: Picture = cv2.resize(picture, (width, height), interpolation=how)
+    fitted: UInt8[np.ndarray, "fitted_h fitted_w 3"] = cv2.resize(
+        picture, (width, height), interpolation=how
+    )
     return fitted
 
 
-def _grid(tiles: Sequence[Picture], columns: int) -> Picture:
+def _grid(tiles: Sequence[Picture], columns: int) -> UInt8[np.ndarray, "sheet_h sheet_w 3"]:
     """Return pictures of one size in rows, with gaps between them."""
     height, width = tiles[0].shape[:2]
     columns = min(columns, len(tiles))

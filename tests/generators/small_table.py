@@ -99,7 +99,7 @@ def scene() -> Scene:
     camera = StageCamera(
         "camera", "/camera",
         look_at(np.array([1.2, -0.7, 0.7]), np.array([0.2, 0, 0.2])),
-        np.radians(50), near_m=0.05, far_m=10.0,
+        float(np.radians(50)), near_m=0.05, far_m=10.0,
     )  # fmt: skip
     return Scene((robot(),), objects, static, (), (camera,), np.array([0.0, 0.0, -9.81]))
 
@@ -119,4 +119,9 @@ def ranges() -> Ranges:
     """What the command line uses."""
     bounds = OmegaConf.to_container(OmegaConf.load(RANGES_FILE))
     assert isinstance(bounds, dict)
-    return Ranges.from_bounds({str(key): value for key, value in bounds.items()})
+    return Ranges.from_bounds(
+        {
+            str(key): [float(v) for v in value] if isinstance(value, list) else value
+            for key, value in bounds.items()
+        }
+    )

@@ -76,10 +76,10 @@ def test_look_at_is_upright_and_turns_clockwise() -> None:
 
 def test_impossible_cameras_are_refused() -> None:
     with pytest.raises(ConfigError, match="0×48"):
-        Camera(1, 1, 0, 0, 0, 48, np.eye(4), 0.1, 1)
+        Camera(1.0, 1.0, 0.0, 0.0, 0, 48, np.eye(4), 0.1, 1.0)
     with pytest.raises(ConfigError, match="near < far"):
-        Camera(1, 1, 0, 0, 64, 48, np.eye(4), 1.0, 0.5)
+        Camera(1.0, 1.0, 0.0, 0.0, 64, 48, np.eye(4), 1.0, 0.5)
     with pytest.raises(ConfigError, match="field of view"):
-        Camera.with_view(np.eye(4), np.pi, (64, 48), near_m=0.1, far_m=1)
+        Camera.with_view(np.eye(4), np.pi, (64, 48), near_m=0.1, far_m=1.0)
     with pytest.raises(ConfigError, match="point it stands on"):
         look_at(np.zeros(3), np.zeros(3))

@@ -28,21 +28,21 @@ def test_grey_of_middle_lightness() -> None:
 
 def test_black_body_light() -> None:
     # The white of sRGB, D65, lies a little beside the black body of 6500 K.
-    np.testing.assert_allclose(from_temperature(6500), 1.0, atol=0.06)
-    red, green, blue = from_temperature(3000)
+    np.testing.assert_allclose(from_temperature(6500.0), 1.0, atol=0.06)
+    red, green, blue = from_temperature(3000.0)
     assert red > green > blue > 0
-    red, green, blue = from_temperature(10000)
+    red, green, blue = from_temperature(10000.0)
     assert red < green < blue
-    for kelvin in (1700, 2500, 4000, 6500, 12000, 25000):
+    for kelvin in (1700.0, 2500.0, 4000.0, 6500.0, 12000.0, 25000.0):
         luminance = np.dot(from_temperature(kelvin), (0.2126, 0.7152, 0.0722))
         assert luminance == pytest.approx(1.0, abs=0.01)
 
 
 def test_planckian_locus_where_the_fits_meet() -> None:
-    for kelvin in (2222, 4000):
+    for kelvin in (2222.0, 4000.0):
         below, above = from_temperature(kelvin - 1), from_temperature(kelvin + 1)
         np.testing.assert_allclose(below, above, atol=6e-3)
 
 
 def test_scaled() -> None:
-    assert scaled((0.1, 0.2, 0.4), 2) == (0.2, 0.4, 0.8)
+    assert scaled((0.1, 0.2, 0.4), 2.0) == (0.2, 0.4, 0.8)

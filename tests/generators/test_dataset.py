@@ -22,7 +22,7 @@ def frame() -> Frame:
         depth_m=np.linspace(0.1, 3, 54, dtype=np.float32).reshape(6, 9),
         part_id=np.zeros((6, 9), np.int32),
         instance_id=rng.integers(0, 70, (6, 9)).astype(np.int32),
-        camera=Camera.with_view(np.eye(4), 1.0, (9, 6), near_m=0.1, far_m=9),
+        camera=Camera.with_view(np.eye(4), 1.0, (9, 6), near_m=0.1, far_m=9.0),
     )
 
 

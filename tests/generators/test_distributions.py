@@ -43,7 +43,7 @@ def test_streams_of_other_seeds_frames_and_axes_are_others() -> None:
 def test_samples_have_the_mean_and_spread_they_should() -> None:
     rng = stream(1, 0, "test")
     n = 4000
-    uniform = np.array([Uniform(2, 5).sample(rng) for _ in range(n)])
+    uniform = np.array([Uniform(2.0, 5.0).sample(rng) for _ in range(n)])
     assert uniform.min() >= 2
     assert uniform.max() <= 5
     # Five standard errors each.
@@ -51,22 +51,22 @@ def test_samples_have_the_mean_and_spread_they_should() -> None:
     normal = np.array([Normal(1.0, 0.2).sample(rng) for _ in range(n)])
     assert abs(normal.mean() - 1.0) < 5 * 0.2 / np.sqrt(n)
     assert abs(normal.std() - 0.2) < 5 * 0.2 / np.sqrt(2 * n)
-    choice = np.array([Choice((1, 2, 4), (1, 0, 3)).sample(rng) for _ in range(n)])
+    choice = np.array([Choice((1.0, 2.0, 4.0), (1.0, 0.0, 3.0)).sample(rng) for _ in range(n)])
     assert set(choice) == {1.0, 4.0}
     assert abs((choice == 4).mean() - 0.75) < 5 * np.sqrt(0.75 * 0.25 / n)
-    assert Uniform(3, 3).sample(rng) == 3.0
+    assert Uniform(3.0, 3.0).sample(rng) == 3.0
 
 
 def test_what_is_no_distribution_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"from low to high, not \[2, 1\]"):
-        Uniform(2, 1)
+    with pytest.raises(ConfigError, match=r"from low to high, not \[2\.0, 1\.0\]"):
+        Uniform(2.0, 1.0)
     with pytest.raises(ConfigError, match="from low to high"):
-        Uniform(0, np.inf)
+        Uniform(0.0, np.inf)
     with pytest.raises(ConfigError, match="std ≥ 0"):
-        Normal(0, -1)
+        Normal(0.0, -1.0)
     with pytest.raises(ConfigError, match="as many weights as values"):
-        Choice((1, 2), (1,))
+        Choice((1.0, 2.0), (1.0,))
     with pytest.raises(ConfigError, match="nor all zero"):
-        Choice((1, 2), (0, 0))
+        Choice((1.0, 2.0), (0.0, 0.0))
     with pytest.raises(ConfigError, match="must not be negative, not -1 and 0"):
         stream(-1, 0, "camera")

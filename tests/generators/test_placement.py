@@ -121,7 +121,7 @@ def test_object_without_a_place_is_left_out() -> None:
     robot = body_poses(STUDIO.tree, np.zeros(2))
     placed = place(
         {"slab": wide, "cube": STUDIO.feet["cube"]}, ["slab", "cube"], STUDIO.hulls, robot,
-        STUDIO.region, radius_m=(0.2, 0.5), azimuth_rad=(-1, 1), clearance_m=0.01,
+        STUDIO.region, radius_m=(0.2, 0.5), azimuth_rad=(-1.0, 1.0), clearance_m=0.01,
         rng=np.random.default_rng(0),
     )  # fmt: skip
     assert list(placed) == ["cube"]
