@@ -1,19 +1,18 @@
 """What each task does, in order: the only place where telemetry, twin, fit and pictures meet."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from jaxtyping import Bool
 
 from assets import catalog
 from calibration.evolution import fit_rollouts
 from calibration.gradient import fit_torque
 from calibration.layer import write_calibration
-from calibration.residuals import Errors, rmse
+from calibration.residuals import rmse
 from calibration.result import CalibrationResult, combine
-from conf import summary
+from calibration.truth import read_truth
+from conf import page, summary
+from conf.outcome import Calibrated, Images, Outcome, Prepared, Replayed
 from conf.schema import Config, Method, Task
 from conf.session import Session
 from envs.errors import CalibrationError, KinetwinError
@@ -22,73 +21,13 @@ from envs.stage.library import robot_asset
 from envs.stage.reader import read_stage
 from envs.stage.scene import Scene
 from envs.telemetry.alignment import align
-from envs.telemetry.filtering import Motion, motion, reach_s
-from envs.telemetry.quality import Finding, check
+from envs.telemetry.filtering import motion
+from envs.telemetry.quality import check
 from envs.telemetry.read import read
-from envs.telemetry.recording import Recording
 from envs.telemetry.trajectory import Trajectory
 from envs.world.replay import replay_dynamic, replay_kinematic
-from generators.generate import Summary, generate
+from generators.generate import generate
 from generators.preview import contact_sheet
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What every task starts from: the recording on one clock, and the stage it is about."""
-
-    recording: Recording
-    findings: tuple[Finding, ...]
-    trajectory: Trajectory
-    stage: Path
-    scene: Scene
-    train_end_s: float
-    motion: Motion | None
-    cutoff_hz: float
-
-    @property
-    def train(self) -> Bool[np.ndarray, "time"]:
-        """The samples to fit; the filter does not carry the held-out part into them."""
-        use = self.trajectory.measured if self.motion is None else self.motion.use
-        return use & (self.trajectory.t_s < self.train_end_s - reach_s(self.cutoff_hz))
-
-    @property
-    def heldout(self) -> Bool[np.ndarray, "time"]:
-        """The samples that judge: measured, and recorded after the training part."""
-        use = self.trajectory.measured if self.motion is None else self.motion.use
-        return use & (self.trajectory.t_s >= self.train_end_s)
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """A recording played back on one stage, and how far that is from the held-out part.
-
-    Attributes:
-        kinematic: The recorded motion imposed; None without measured effort.
-        dynamic: The recorded commands obeyed; None without commands.
-    """
-
-    kinematic: Trajectory | None
-    dynamic: Trajectory | None
-    kinematic_error: Errors | None
-    dynamic_error: Errors | None
-
-
-@dataclass(frozen=True)
-class Images:
-    """A data set and the contact sheet of it."""
-
-    made: Summary
-    preview: Path
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """What the methods found, each and together, and the stage with the layer of it on top."""
-
-    by_method: dict[str, CalibrationResult]
-    result: CalibrationResult
-    layer: Path
-    stage: Path
 
 
 def dispatch(config: Config, directory: Path) -> None:
@@ -108,27 +47,28 @@ def dispatch(config: Config, directory: Path) -> None:
 
 def _pipeline(session: Session) -> None:
     data = prepare(session)
-    before = replay(session, data, data.scene, "nominal")
-    calibrated = calibrate(session, data)
-    after = replay(session, data, read_stage(calibrated.stage), "calibrated")
-    images = make_images(session, calibrated.stage, data.trajectory)
-    summary.finish(session, data, before=before, after=after, calibrated=calibrated, images=images)
+    nominal = replay(session, data, data.scene, "nominal")
+    fit = calibrate(session, data)
+    calibrated = replay(session, data, read_stage(fit.stage), "calibrated")
+    images = make_images(session, fit.stage, data.trajectory)
+    _finish(session, Outcome(data, nominal, calibrated, fit, images))
 
 
 def _replay(session: Session) -> None:
     data = prepare(session)
     if session.config.layer is None:
-        summary.finish(session, data, before=replay(session, data, data.scene, "nominal"))
+        outcome = Outcome(data, nominal=replay(session, data, data.scene, "nominal"))
     else:
-        summary.finish(session, data, after=replay(session, data, data.scene, "calibrated"))
+        outcome = Outcome(data, calibrated=replay(session, data, data.scene, "calibrated"))
+    _finish(session, outcome)
 
 
 def _calibrate(session: Session) -> None:
     data = prepare(session)
-    before = replay(session, data, data.scene, "nominal")
-    calibrated = calibrate(session, data)
-    after = replay(session, data, read_stage(calibrated.stage), "calibrated")
-    summary.finish(session, data, before=before, after=after, calibrated=calibrated)
+    nominal = replay(session, data, data.scene, "nominal")
+    fit = calibrate(session, data)
+    calibrated = replay(session, data, read_stage(fit.stage), "calibrated")
+    _finish(session, Outcome(data, nominal, calibrated, fit))
 
 
 def _generate(session: Session) -> None:
@@ -136,7 +76,19 @@ def _generate(session: Session) -> None:
     if session.config.layer is None:
         session.note("no layer=FILE.usda is given: the images show the nominal, uncalibrated twin")
     images = make_images(session, data.stage, data.trajectory)
-    summary.finish(session, data, images=images)
+    _finish(session, Outcome(data, images=images))
+
+
+def _finish(session: Session, outcome: Outcome) -> None:
+    """Leave metrics and report, and say where everything is."""
+    truth = session.config.recording.truth
+    if truth and outcome.fit is not None:
+        outcome = replace(outcome, truth=read_truth(Path(truth)))
+    session.metrics.update(summary.metrics(outcome))
+    with session.stage("report", "write the report"):
+        page.build(session.config, outcome).write(session.directory / "report.html")
+    session.write_json("metrics.json", session.metrics)
+    summary.show(session, outcome)
 
 
 _TASKS = {

@@ -1,0 +1,169 @@
+"""The report of a run, section by section."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from calibration import plots
+from calibration.report import Page
+from conf.outcome import Calibrated, Images, Outcome, Prepared
+from conf.schema import Config, Task
+from conf.session import versions
+from envs.telemetry.filtering import lowpass
+
+_TITLES = {
+    Task.pipeline: "From telemetry to training images",
+    Task.replay: "Replay",
+    Task.calibrate: "Calibration",
+    Task.generate: "Labelled images",
+}
+
+
+def build(config: Config, outcome: Outcome) -> Page:
+    """Return the page, complete."""
+    data = outcome.data
+    span_s = data.trajectory.t_s[-1] - data.trajectory.t_s[0]
+    page = Page(
+        title=_TITLES[config.task],
+        lead=f"Robot {config.robot}, recording {data.recording.name} "
+        f"({span_s:.1f} s, {len(data.trajectory.joints)} joints), scene {config.scene}.",
+    )
+    page.cards(_cards(outcome))
+    _recording(page, data)
+    if outcome.replays:
+        _replays(page, outcome)
+    if outcome.fit is not None:
+        _parameters(page, outcome, outcome.fit)
+    if outcome.images is not None:
+        _images(page, outcome.images)
+    _provenance(page, config, data)
+    return page
+
+
+def _cards(outcome: Outcome) -> list[tuple[str, str]]:
+    cards = []
+    for name, replayed in outcome.replays.items():
+        if replayed.torque_rmse is not None:
+            error = float(np.mean(replayed.torque_rmse))
+            cards.append((f"{error:.3f} N·m", f"held-out torque error, {name}"))
+        if replayed.position_rmse is not None:
+            error = 1e3 * float(np.mean(replayed.position_rmse))
+            cards.append((f"{error:.2f} mrad", f"held-out position error, {name}"))
+    if outcome.fit is not None:
+        parameters = outcome.fit.result.parameters
+        known = sum(p.identifiable for p in parameters.values())
+        cards.append((f"{known} of {len(parameters)}", "parameters that the data determine"))
+        bad = len(outcome.fit.result.infeasible_links)
+        cards.append((str(bad), "links that no matter could have"))
+    if outcome.images is not None:
+        cards.append((str(outcome.images.made.images), "labelled images"))
+    return cards
+
+
+def _recording(page: Page, data: Prepared) -> None:
+    page.section("Recording", "What was found in it, and what was done about it.")
+    rows = [
+        [f.kind, f.channel, str(f.count), f"{f.first_s:.3f}", f.action, f.detail]
+        for f in data.findings
+    ]
+    if rows:
+        head = ["finding", "where", "count", "first at, s", "what was done", "detail"]
+        page.table(head, rows, text_columns=(0, 1, 4, 5))
+    else:
+        page.text("Nothing was wrong with it.")
+    stamps = {stream.name: stream.t_ns for stream in data.recording.streams}
+    page.image(plots.sampling(stamps), "time between samples")
+
+
+def _replays(page: Page, outcome: Outcome) -> None:
+    data, replays = outcome.data, outcome.replays
+    joints, t_s = data.trajectory.joints, data.trajectory.t_s
+    page.section(
+        "Measured against simulated",
+        "Errors are root mean squares over the held-out part, which no fit has seen.",
+    )
+    _error_table(page, outcome)
+    if data.motion is not None:
+        torque = {"measured": data.motion.tau}
+        for name, replayed in replays.items():
+            if replayed.kinematic is not None and replayed.kinematic.tau is not None:
+                torque[name] = lowpass(replayed.kinematic.tau, data.trajectory.dt_s, data.cutoff_hz)
+        page.text("Torque that the recorded motion takes, low-passed as the measured one:")
+        drawn = plots.signals(
+            t_s, torque, joints, unit="N·m", train_end_s=data.train_end_s, use=data.motion.use
+        )
+        page.image(drawn, "torque, measured and simulated")
+    error = {
+        name: 1e3 * (replayed.dynamic.q - data.trajectory.q)
+        for name, replayed in replays.items()
+        if replayed.dynamic is not None
+    }
+    if error:
+        page.text("Position error of the twin that obeys the recorded commands (PyBullet):")
+        measured = data.trajectory.measured
+        drawn = plots.signals(
+            t_s, error, joints, unit="mrad", train_end_s=data.train_end_s, use=measured
+        )
+        page.image(drawn, "position error, nominal and calibrated")
+
+
+def _error_table(page: Page, outcome: Outcome) -> None:
+    head, columns = ["joint"], []
+    for name, replayed in outcome.replays.items():
+        if replayed.torque_rmse is not None:
+            head.append(f"torque, N·m ({name})")
+            columns.append([f"{v:.4g}" for v in replayed.torque_rmse])
+        if replayed.position_rmse is not None:
+            head.append(f"position, mrad ({name})")
+            columns.append([f"{1e3 * v:.4g}" for v in replayed.position_rmse])
+    joints = outcome.data.trajectory.joints
+    page.table(head, [[joint, *(c[k] for c in columns)] for k, joint in enumerate(joints)])
+
+
+def _parameters(page: Page, outcome: Outcome, fit: Calibrated) -> None:
+    page.section(
+        "Parameters",
+        "Value ± standard deviation in SI, for each method. Tinted rows are not determined by "
+        "this recording: their value rests on the model.",
+    )
+    names = list(dict.fromkeys(name for r in fit.by_method.values() for name in r.parameters))
+    # By field, then by joint: what a reader compares stands together.
+    of_joints = sorted(
+        (n for n in names if ".inertial." not in n), key=lambda n: n.split(".", 1)[1]
+    )
+    _parameter_table(page, fit, of_joints, {} if outcome.truth is None else outcome.truth.values)
+    with page.folded("Mass properties of the links"):
+        _parameter_table(page, fit, [n for n in names if ".inertial." in n], {})
+
+
+def _parameter_table(
+    page: Page, fit: Calibrated, names: Sequence[str], truth: dict[str, float]
+) -> None:
+    head = ["parameter", "unit", "nominal", *fit.by_method, *(["truth"] if truth else [])]
+    rows, marks = [], []
+    for name in names:
+        found = [r.parameters.get(name) for r in fit.by_method.values()]
+        first = next(p for p in found if p is not None)
+        cells = ["–" if p is None else f"{p.value:.4g} ± {p.std:.2g}" for p in found]
+        if truth:
+            cells.append(f"{truth[name]:.4g}" if name in truth else "–")
+        rows.append([name, first.unit, f"{first.nominal:.4g}", *cells])
+        marks.append("" if any(p is not None and p.identifiable for p in found) else "bad")
+    page.table(head, rows, text_columns=(0, 1), marks=marks)
+
+
+def _images(page: Page, images: Images) -> None:
+    page.section("Images", f"{images.made.images} images; some of them with labels drawn over.")
+    page.image(images.preview.read_bytes(), "contact sheet with label overlays")
+    page.table(
+        ["class", "annotations"], [[name, str(n)] for name, n in images.made.annotations.items()]
+    )
+
+
+def _provenance(page: Page, config: Config, data: Prepared) -> None:
+    page.section("Provenance", "All that is needed to make this again.")
+    rows = [[f"sha256 of {name}", digest] for name, digest in data.recording.sha256.items()]
+    rows += [[name, number] for name, number in versions().items()]
+    page.table(["what", "value"], rows, text_columns=(0, 1))
+    page.preformatted(OmegaConf.to_yaml(OmegaConf.structured(config)))
