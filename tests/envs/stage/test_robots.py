@@ -1,57 +1,25 @@
 """Seven robots of other people, imported from their URDFs, against Pinocchio's own reader."""
 
-from importlib.metadata import PackageNotFoundError, distribution
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pinocchio as pin
-import pybullet_data
 import pytest
 
 from envs.frames import inverse
 from envs.stage.reader import read_stage
 from envs.stage.scene import Scene
 from envs.stage.tree import joint_motion
-from envs.stage.urdf import import_urdf
+from tests.envs.stage.robots import ROBOTS, source
 
-
-def example(path: str) -> Path:
-    try:
-        package = distribution("example-robot-data")
-    except PackageNotFoundError:
-        pytest.skip("the package example-robot-data is not installed; it is in the dev extra")
-    root = Path(str(package.locate_file("cmeel.prefix")))
-    return root / "share" / "example-robot-data" / "robots" / path
-
-
-def source(name: str) -> Path:
-    bullet = Path(pybullet_data.getDataPath())
-    if name == "panda":
-        return bullet / "franka_panda" / "panda.urdf"
-    if name == "kuka_iiwa":
-        return bullet / "kuka_iiwa" / "model.urdf"
-    return example(
-        {
-            "ur10": "ur_description/urdf/ur10_robot.urdf",
-            "g1": "g1_description/urdf/g1_29dof_rev_1_0.urdf",
-            "xarm7": "xarm_description/urdf/xarm7.urdf",
-            "so101": "so_arm_description/urdf/so101.urdf",
-            "tiago": "tiago_description/robots/tiago.urdf",
-        }[name]
-    )
-
-
-ROBOTS = ("panda", "kuka_iiwa", "ur10", "g1", "xarm7", "so101", "tiago")
 Imported = tuple[Path, Scene]
 
 
 @pytest.fixture(scope="module", params=ROBOTS)
-def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Imported:
-    urdf = source(request.param)
-    folder = tmp_path_factory.mktemp(request.param) / request.param
-    # The base is fixed whatever the URDF is used for, as Pinocchio's reader does without a root.
-    return urdf, read_stage(import_urdf(urdf, folder, request.param))
+def imported(request: pytest.FixtureRequest, robot: Callable[[str], Path]) -> Imported:
+    return source(request.param), read_stage(robot(request.param))
 
 
 def all_movable(urdf: Path) -> pin.Model:

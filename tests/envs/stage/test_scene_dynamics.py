@@ -4,6 +4,7 @@
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,10 @@ import pytest
 
 from envs.stage.reader import read_stage
 from envs.stage.scene import Scene
-from envs.stage.urdf import import_urdf
 from envs.world.bullet import BulletWorld
 from envs.world.dynamics import TreeDynamics
+from tests.envs.stage.robots import ROBOTS
 from tests.envs.stage.scene_model import model_of
-from tests.envs.stage.test_robots import ROBOTS, source
 
 SUITE = Path(os.environ.get("KINETWIN_SHARED", "../shared")) / "usd_suite"
 TESTS = "newton/newton/tests/assets"
@@ -38,15 +38,14 @@ STAGES = {
 
 
 @pytest.fixture(scope="module", params=[*STAGES, *ROBOTS])
-def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+def scene(request: pytest.FixtureRequest, robot: Callable[[str], Path]) -> Scene:
     if request.param in STAGES:
         file = SUITE / STAGES[request.param]
         if not file.is_file():
             pytest.skip(f"{file} is not there; KINETWIN_SHARED names the folder of usd_suite")
         # Pinocchio's model stands still; a robot that floats is held for the comparison.
         return read_stage(file, fixed_base=True)
-    folder = tmp_path_factory.mktemp(request.param) / request.param
-    return read_stage(import_urdf(source(request.param), folder, request.param))
+    return read_stage(robot(request.param))
 
 
 def draw(scene: Scene, model: pin.Model, n: int = 200) -> np.ndarray:
