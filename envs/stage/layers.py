@@ -153,8 +153,6 @@ def write_overrides(
     usd.SetEditTarget(Usd.EditTarget(layer))
     for name, fields in joints.items():
         joint = robot.joint(name)
-        if joint.kind == "fixed":
-            raise StageError(f"joint '{name}' is fixed: it has nothing to override")
         prim = _target(usd, joint.prim)
         for field, value in fields.items():
             _write_field(prim, joint, field, value, units)
@@ -186,6 +184,24 @@ def _target(usd: Any, path: str) -> Any:
     return prim
 
 
+def joint_attribute(joint: Joint, field: str, units: Units) -> tuple[str, float]:
+    """Return the attribute to which a field of a joint is written, and its factor to SI.
+
+    Raises:
+        StageError: The joint is fixed, or the attribute holds for others than this joint.
+    """
+    if joint.kind == "fixed":
+        raise StageError(f"joint '{joint.name}' is fixed: it has nothing to override")
+    candidate = JOINT_FIELDS[field][0]
+    if joint.dof not in ("angular", "linear") and "{dof}" not in candidate.attribute:
+        raise StageError(
+            f"{field} of joint '{joint.name}' cannot be overridden: {candidate.attribute} holds "
+            f"for all degrees of freedom of {joint.prim}"
+        )
+    factor = units.joint_factor(candidate.quantity, angular=joint.kind == "revolute")
+    return candidate.attribute.format(dof=joint.dof), factor
+
+
 def _write_field(prim: Any, joint: Joint, field: str, value: Value, units: Units) -> None:
     if field not in OVERRIDABLE:
         raise StageError(unknown("field", field, OVERRIDABLE, where="what can be overridden"))
@@ -194,16 +210,9 @@ def _write_field(prim: Any, joint: Joint, field: str, value: Value, units: Units
         raise StageError(f"{where} must be a finite number of 0 or more, not {number}")
     from pxr import UsdPhysics
 
-    candidate = JOINT_FIELDS[field][0]
-    if joint.dof not in ("angular", "linear") and "{dof}" not in candidate.attribute:
-        raise StageError(
-            f"{where} cannot be overridden: {candidate.attribute} holds for all degrees of freedom "
-            f"of {joint.prim}"
-        )
+    name, factor = joint_attribute(joint, field, units)
     if field.startswith("drive."):
         UsdPhysics.DriveAPI.Apply(prim, joint.dof)
-    factor = units.joint_factor(candidate.quantity, angular=joint.kind == "revolute")
-    name = candidate.attribute.format(dof=joint.dof)
     attribute = write_exact(prim, name, number / factor, always=True)
     std = None if value.std is None else float(value.std) / factor
     _annotate(attribute, std, value.method, value.n)

@@ -1,6 +1,5 @@
 """The Panda, from the installed URDF to a Scene, against Pinocchio's own URDF reader."""
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -190,14 +189,3 @@ def test_vertices_and_normals_of_a_visual_are_the_obj_s(scene: Scene) -> None:
     np.testing.assert_allclose(rows[:, :3], expected[:, :3], atol=1e-7)
     np.testing.assert_allclose(rows[:, 3:6], expected[:, 3:6], atol=2e-4)
     np.testing.assert_allclose(rows[:, 6:], expected[:, 6:], atol=1e-6)
-
-
-def test_reading_the_panda_takes_less_than_a_third_of_a_second(scene: Scene) -> None:
-    layer = next(f for f in scene.files if f.name == "panda.usda")
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        read_stage(layer)
-        seconds.append(time.perf_counter() - start)
-    # Measured 0.05 s on an idle core; the best of three leaves room for a busy one.
-    assert min(seconds) < 0.3
