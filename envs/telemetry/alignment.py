@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.integrate import cumulative_trapezoid
 
 from envs.errors import RecordingError, unknown
-from envs.telemetry.quality import Channel, channel
+from envs.telemetry.channels import Channel, channel
 from envs.telemetry.recording import Recording
 from envs.telemetry.trajectory import Trajectory
 
@@ -57,7 +57,7 @@ def align(
     position = channel(recording, "position")
     if position is None:
         raise RecordingError(f"recording '{recording.name}': no position is a finite number")
-    command = _command(recording, position)
+    command = commanded(recording, position)
     names = tuple(
         n for n in joints if n in position.joints and (command is None or n in command.joints)
     )
@@ -101,7 +101,7 @@ def align(
     )
 
 
-def _command(recording: Recording, position: Channel) -> Channel | None:
+def commanded(recording: Recording, position: Channel) -> Channel | None:
     """Return the commanded positions, integrated from velocities where only those were logged."""
     velocity = channel(recording, "command_velocity")
     if velocity is None:

@@ -31,7 +31,24 @@ def test_it_has_the_samples_and_faults_of_its_description(recorded: Recording) -
     findings = {(f.kind, f.channel): f for f in check(recorded)}
     assert findings["repeated", "position"].count == 1255
     assert "0.70 / 1.00 / 8.81 ms" in findings["jitter", "states"].detail
-    assert {kind for kind, _ in findings} == {"repeated", "jitter"}
+    kinds = {kind for kind, _ in findings}
+    assert kinds == {"repeated", "jitter", "velocity_mismatch", "command_lag"}
+
+
+def lags_ms(recorded: Recording, kind: str) -> list[float]:
+    """Return the lag of each joint, as the findings tell it."""
+    details = [f.detail for f in check(recorded) if f.kind == kind]
+    return [float(d.split(", ")[1].split()[0]) for d in details]
+
+
+def test_the_findings_tell_the_lags_of_drive_and_velocity(recorded: Recording) -> None:
+    commanded = lags_ms(recorded, "command_lag")
+    assert len(commanded) == 7
+    assert_allclose(commanded, 15.0, atol=2.0)
+    # The velocity that Franka reports is its own estimate, and late.
+    reported = lags_ms(recorded, "velocity_mismatch")
+    assert len(reported) == 7
+    assert_allclose(reported, 5.2, atol=1.1)
 
 
 def test_it_is_aligned_whole(trajectory: Trajectory) -> None:

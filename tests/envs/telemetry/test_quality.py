@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.errors import RecordingError
-from envs.telemetry.quality import Finding, channel, check, gap_limit_ns, tidy
+from envs.telemetry.channels import channel, gap_limit_ns, tidy
+from envs.telemetry.quality import Finding, check
 from envs.telemetry.recording import Recording, Stream
 from tests.envs.telemetry.tiny import recording
 
 T = np.arange(100) * 0.004
-Q = np.stack([np.sin(T), np.cos(T)], axis=1)
+Q = np.stack([np.sin(30 * T), np.cos(30 * T)], axis=1)
+QD = np.stack([30 * np.cos(30 * T), -30 * np.sin(30 * T)], axis=1)
 
 
 def found(faulty: Recording, kind: str, where: str) -> Finding:
@@ -20,7 +22,8 @@ def found(faulty: Recording, kind: str, where: str) -> Finding:
 
 
 def complete(t_s: np.ndarray = T, q: np.ndarray = Q) -> Recording:
-    signals = {"position": q, "velocity": q + 1, "effort": q - 1}
+    qd = np.interp(t_s, T, QD[:, 0]), np.interp(t_s, T, QD[:, 1])
+    signals = {"position": q, "velocity": np.stack(qd, axis=1), "effort": q - 1}
     return recording(t_s, signals, (T, {"command_position": 0 * Q}))
 
 

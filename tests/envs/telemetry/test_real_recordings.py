@@ -57,6 +57,21 @@ def test_xl330_reads_its_load_as_signed_and_its_gains_as_metadata() -> None:
     drop = read(replace(source, path=source.path.parent / "2026-01-15_10h28m17.json"))
     assert drop.metadata["trajectory"] == "lift_and_drop"
     assert align(recording, ["pendulum"], rate_hz=200.0).q_command is not None
+    findings = {f.kind: f for f in check(drop)}
+    assert " V, median " in findings["voltage_swing"].detail
+    assert "wrapped_register" not in findings
+
+
+def test_xl330_a_register_that_is_not_declared_is_told_with_its_width() -> None:
+    source = shipped("xl330_pendulum")
+    (stream,) = source.streams
+    load = replace(stream.signals["load"], register_bits=0)
+    bare = replace(source, streams=(replace(stream, signals={**stream.signals, "load": load}),))
+    (finding,) = [f for f in check(read(bare)) if f.kind == "wrapped_register"]
+    assert finding.channel == "load/pendulum"
+    assert "register_bits: 16" in finding.detail
+    negative = read(source).streams[0].signals["load"] < 0
+    assert finding.count == negative.sum()
 
 
 @pytest.mark.parametrize("episode", [0, 1, 2])
