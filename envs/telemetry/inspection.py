@@ -1,0 +1,295 @@
+"""Look into a file that nobody has described yet: what is in it, and a draft of its description."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.errors import RecordingError
+from envs.telemetry.detectors import register_bits
+from envs.telemetry.quality import check
+from envs.telemetry.read import join, read
+from envs.telemetry.readers import bag2, lerobot
+from envs.telemetry.readers.contract import Log, Table
+from envs.telemetry.readers.formats import LOGS, TABLES, guess
+from envs.telemetry.readers.messages import NAMES, described_fields, field_of
+from envs.telemetry.recording import Damage, Signal
+from envs.telemetry.source import MESSAGES, UNITS, Format, RecordingSource, recording_source
+
+# Words in the name of a column or field → what it is likely to be; the first that fits counts.
+_COMMAND = r"(?:goal|target|desired|cmd|command|action|ref)"
+WORDS: tuple[tuple[str, Signal], ...] = (
+    (rf"{_COMMAND}\w*?(?:vel|speed|qd|dq)\w*?", "command_velocity"),
+    (rf"{_COMMAND}\w*?(?:effort|torque|tau)\w*?", "command_effort"),
+    (rf"{_COMMAND}(?:_?(?:position|pos|q))?", "command_position"),
+    (r"(?:velocity|velocities|vel|speed|dq|qd|qdot)", "velocity"),
+    (r"(?:efforts?|torques?|tau)", "effort"),
+    (r"(?:positions?|pos|angle|observation\.state|q)", "position"),
+    (r"(?:current|amps?)", "current"),
+    (r"(?:voltage|volts|input_volts|vin)", "voltage"),
+    (r"(?:temperature|temp)", "temperature"),
+    (r"load", "load"),
+)
+# What a field of a topic of commands is.
+COMMANDED: Mapping[Signal, Signal] = {
+    "position": "command_position",
+    "velocity": "command_velocity",
+    "effort": "command_effort",
+}
+TIMES = re.compile(r"(?:^|[._/])(?:t|time|times|timestamp|stamp|t_ns|time_s|sec|seconds)$", re.I)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a file holds.
+
+    Attributes:
+        found: Lines for a person.
+        draft: A description to keep as conf/recording/NAME.yaml, as far as it can be told.
+        findings: What `check` says of a recording read by the draft; empty where it does not work.
+    """
+
+    format: Format
+    found: tuple[str, ...]
+    draft: str
+    findings: tuple[str, ...] = field(default=())
+
+    @property
+    def text(self) -> str:
+        """All of it, ready to print."""
+        parts = ["\n".join(self.found), "# A draft; check units, signs and names.\n" + self.draft]
+        if self.findings:
+            parts.append("\n".join(("What is wrong with it, read like this:", *self.findings)))
+        return "\n\n".join(parts) + "\n"
+
+
+def inspect(path: Path) -> Inspection:
+    """Tell what a file or folder holds, and draft its description.
+
+    Raises:
+        RecordingError: It is not there, its name tells no format, or it cannot be read.
+    """
+    if not path.exists():
+        raise RecordingError(f"there is no file or folder {path}; name one: recording.path=FILE")
+    kind = guess(path)
+    if kind in MESSAGES:
+        files = bag2.files(path) if kind == "rosbag2" else (path,)
+        log = join([LOGS[kind](file, None) for file in files])
+        lines, streams = _messages(log)
+        metadata, protection, damage = log.metadata, log.protection, log.damage
+    else:
+        table = (
+            lerobot.load(lerobot.files(path, 0), 0)
+            if kind == "lerobot"
+            else TABLES[kind](path, None)
+        )
+        lines, streams = _columns(table)
+        metadata, protection, damage = table.metadata, table.protection, table.damage
+    values: dict[str, Any] = {"name": _name(path), "format": kind, "path": str(path)}
+    values["streams"] = streams
+    head = (f"{path}: {kind}, {protection}", *_damage(damage))
+    beside = tuple(f"  {k} = {v}" for k, v in list(metadata.items())[:40])
+    found = (*head, *lines, *(("beside them:", *beside) if beside else ()))
+    return Inspection(kind, found, draft(values), _findings(values))
+
+
+def draft(values: Mapping[str, Any]) -> str:
+    """Return a description as YAML, short values on one line."""
+    lines = [f"{key}: {_scalar(values[key])}" for key in ("name", "format", "path")]
+    lines.insert(1, "robot: panda  # the robot that made it")
+    if not values["streams"]:
+        lines.append("streams: {}  # nothing that looks like joint signals was found")
+        return "\n".join(lines) + "\n"
+    lines.append("streams:")
+    for name, stream in values["streams"].items():
+        lines.append(f"  {_scalar(name)}:")
+        for key, value in stream.items():
+            if key == "signals":
+                lines.append("    signals:")
+                lines += [f"      {s}: {_scalar(v)}" for s, v in value.items()]
+            else:
+                lines.append(f"    {key}: {_scalar(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _scalar(value: Any) -> str:
+    """Return a value as flow YAML; JSON's quoting is YAML's, too."""
+    if isinstance(value, str):
+        plain = re.fullmatch(r"[A-Za-z_/][\w./%-]*", value)
+        reserved = value.lower() in ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+        return value if plain and not reserved else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_scalar(k)}: {_scalar(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_scalar(v) for v in value) + "]"
+    return str(value)
+
+
+def _messages(log: Log) -> tuple[list[str], dict[str, Any]]:
+    lines: list[str] = []
+    streams: dict[str, Any] = {}
+    given: set[Signal] = set()
+    for name, topic in sorted(log.topics.items()):
+        lines.append(f"topic {name}: {topic.kind}, {len(topic.entries)} messages")
+        if not topic.entries:
+            continue
+        stamps = np.array([stamp for stamp, _ in topic.entries])
+        lines[-1] += _rate(stamps)
+        message = topic.entries[0][1]
+        numbers = described_fields(message)
+        joints = next((n for k in NAMES if isinstance(n := field_of(message, k), list)), [])
+        lines.append(f"  fields with numbers: {', '.join(f'{k}[{n}]' for k, n in numbers.items())}")
+        if joints:
+            lines.append(f"  joints: {', '.join(map(str, joints))}")
+        commands = re.search(r"command|cmd|goal|target|desired", name, re.I)
+        signals: dict[str, Any] = {}
+        for key in numbers:
+            signal = _signal(key)
+            if commands and signal is not None:
+                signal = COMMANDED.get(signal, signal)
+            if (
+                signal is not None
+                and signal not in given
+                and numbers[key] == (len(joints) or numbers[key])
+            ):
+                given.add(signal)
+                signals[signal] = {"source": key, "unit": next(iter(UNITS[signal]))}
+        if {"command_position", "command_velocity"} <= given:
+            given.discard("command_velocity")
+            signals.pop("command_velocity", None)
+        if signals:
+            stamped = field_of(message, "header.stamp.sec") is not None
+            streams[_name(Path(name))] = {
+                "topic": name,
+                **({} if joints else {"joints": _numbered(max(numbers.values()))}),
+                "time": {"source": "header.stamp" if stamped else "log_time"},
+                "signals": signals,
+            }
+    return lines, streams
+
+
+def _columns(table: Table) -> tuple[list[str], dict[str, Any]]:
+    lines: list[str] = []
+    for name, column in table.columns.items():
+        shape = "" if column.ndim == 1 else f"[{column.shape[1]}]"
+        if column.dtype.kind in "iuf" and column.size:
+            finite = column[np.isfinite(column)]
+            span = f"{finite.min():.6g} to {finite.max():.6g}" if finite.size else "never finite"
+            lines.append(f"column {name}{shape}: {len(column)} rows, {span}")
+        else:
+            lines.append(f"column {name}{shape}: {len(column)} rows, not numbers")
+    time = next((n for n in table.columns if TIMES.search(n) and _is_time(table.columns[n])), None)
+    if time is None:
+        lines.append("no column looks like time")
+        return lines, {}
+    unit = _time_unit(table.columns[time])
+    scale = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1}[unit]
+    lines.append(f"time is '{time}', in {unit} by its step{_rate(table.columns[time] * scale)}")
+    signals: dict[str, Any] = {}
+    joints: list[str] = []
+    named = False
+    single: dict[Signal, dict[str, str]] = {}
+    for name, column in table.columns.items():
+        if (
+            name == time
+            or column.dtype.kind not in "iuf"
+            or len(column) != len(table.columns[time])
+        ):
+            continue
+        signal = _signal(name)
+        if signal is None:
+            continue
+        if column.ndim == 2 and signal not in signals:
+            signals[signal] = {"source": name, "unit": next(iter(UNITS[signal]))}
+            named = named or name in table.joints
+            joints = joints or list(table.joints.get(name, _numbered(column.shape[1])))
+        elif column.ndim == 1:
+            single.setdefault(signal, {})[_rest(name, signal) or "joint"] = name
+    if not signals and single:
+        joints = list(single.get("position", next(iter(single.values()))))
+        for signal, by_joint in single.items():
+            if set(by_joint) == set(joints):
+                names = [by_joint[joint] for joint in joints]
+                place: dict[str, Any] = (
+                    {"columns": names} if len(names) > 1 else {"source": names[0]}
+                )
+                bits = max(register_bits(table.columns[name].astype(float)) for name in names)
+                if bits:
+                    place["register_bits"] = bits
+                signals[signal] = {**place, "unit": next(iter(UNITS[signal]))}
+    if "command_position" in signals:
+        signals.pop("command_velocity", None)
+    if not signals:
+        return lines, {}
+    stream = {} if named else {"joints": joints}
+    return lines, {"states": {**stream, "time": {"source": time, "unit": unit}, "signals": signals}}
+
+
+def _signal(name: str) -> Signal | None:
+    for word, signal in WORDS:
+        if re.search(rf"(?:^|[._/]|\b){word}(?:$|[._/\d])", name, re.I):
+            return signal
+    return None
+
+
+def _rest(name: str, signal: Signal) -> str:
+    """Return what is left of a column's name without the word for its signal: the joint."""
+    word = next(
+        w
+        for w, s in WORDS
+        if s == signal and re.search(rf"(?:^|[._/]|\b){w}(?:$|[._/\d])", name, re.I)
+    )
+    return re.sub(rf"(^|[._/]|\b){word}(?=$|[._/\d])", "", name, count=1, flags=re.I).strip("._/ ")
+
+
+def _is_time(column: np.ndarray) -> bool:
+    """Tell whether most steps go forwards."""
+    if column.ndim != 1 or len(column) < 2 or column.dtype.kind not in "iuf":
+        return False
+    return bool(np.isfinite(column).all() and (np.diff(column) >= 0).mean() > 0.9)
+
+
+def _time_unit(column: np.ndarray) -> str:
+    """Return the unit in which the usual step is that of a log: 50 µs to 5 s."""
+    step = float(np.median(np.diff(column.astype(float))))
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)):
+        if 5e-5 <= step * scale <= 5:
+            return unit
+    return "s"
+
+
+def _rate(stamps_ns: np.ndarray) -> str:
+    if len(stamps_ns) < 2:
+        return ""
+    steps = np.diff(stamps_ns.astype(float)) * 1e-9
+    middle = float(np.median(steps))
+    rate = f", about {1 / middle:.4g} Hz" if middle > 0 else ""
+    return f", {float(steps.sum()):.3f} s{rate}"
+
+
+def _numbered(count: int) -> list[str]:
+    return [f"joint{i + 1}" for i in range(count)]
+
+
+def _name(path: Path) -> str:
+    return re.sub(r"\W+", "_", path.stem or path.name).strip("_") or "recording"
+
+
+def _damage(damage: tuple[Damage, ...]) -> tuple[str, ...]:
+    return tuple(f"  damaged: {d.detail}" for d in damage)
+
+
+def _findings(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what is wrong with the recording as the draft reads it."""
+    try:
+        source: RecordingSource = recording_source(values)
+        return tuple(
+            f"  {f.kind} of {f.channel}: {f.count}, first at {f.first_s:.3f} s; {f.detail}"
+            for f in check(read(source))
+        )
+    except RecordingError as error:
+        return (f"  the draft does not work yet: {error}",)
