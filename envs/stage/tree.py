@@ -94,7 +94,8 @@ def reduce_tree(
         welded: Position of joints that are not listed, rad or m; 0 where not given.
 
     Raises:
-        StageError: An unknown or fixed joint is listed, the base is free, or one name is doubled.
+        StageError: An unknown or fixed joint is listed, the base is free, one name is doubled, or a
+            loop holds bodies together that the listed joints would move apart.
     """
     if not robot.fixed_base:
         raise StageError(f"{robot.prim}: dynamics need a fixed base")
@@ -122,6 +123,15 @@ def reduce_tree(
         else:
             X_LJ = X_LJ @ joint_motion(joint, welded.get(joint.name, 0.0))
             carrier[joint.child] = (link, X_LJ @ inverse(joint.X_CJ))
+
+    for loop in robot.loops:
+        ends = {carrier[name][0] if name else -1 for name in (loop.parent, loop.child)}
+        if len(ends) > 1:
+            raise StageError(
+                f"{loop.prim}: closes a loop between '{loop.parent or 'the world'}' and "
+                f"'{loop.child}', which the listed joints move apart; the dynamics of a tree do not "
+                "hold there"
+            )
 
     groups: list[dict[str, Pose]] = [{} for _ in order]
     base: dict[str, Pose] = {}

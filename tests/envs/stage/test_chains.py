@@ -196,6 +196,17 @@ def test_a_ring_is_cut_where_it_is_far_from_the_base(tmp_path: Path) -> None:
     assert "friction.coulomb" in told.message
 
 
+def test_the_dynamics_of_a_tree_refuse_a_loop_that_moves(tmp_path: Path) -> None:
+    ring = hinge("ab", "a", "b") + hinge("bc", "b", "c") + hinge("cd", "c", "d")
+    tail = hinge("de", "d", "e")
+    parts = "".join(map(rigid, "abcde")) + FIXED + ring + hinge("ad", "a", "d") + tail
+    scene = read(tmp_path, world(parts))
+    with pytest.raises(StageError, match="/World/cd: closes a loop between 'c' and 'd'"):
+        reduce_tree(scene.robot, ["ab", "bc", "ad"], scene.gravity_mps2)
+    # Welded, the ring is one piece, and what hangs from it moves as in any tree.
+    assert reduce_tree(scene.robot, ["de"], scene.gravity_mps2).joints == ("de",)
+
+
 def test_a_joint_kept_out_of_the_tree_is_used_where_nothing_else_leads(tmp_path: Path) -> None:
     out = "bool physics:excludeFromArticulation = true"
     parts = "".join(map(rigid, "abc")) + FIXED + hinge("bc", "b", "c", out) + hinge("ab", "a", "b")
