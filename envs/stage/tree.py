@@ -129,8 +129,8 @@ def reduce_tree(
         if len(ends) > 1:
             raise StageError(
                 f"{loop.prim}: closes a loop between '{loop.parent or 'the world'}' and "
-                f"'{loop.child}', which the listed joints move apart; the dynamics of a tree do not "
-                "hold there"
+                f"'{loop.child}', which the listed joints move apart; the dynamics of a tree do "
+                "not hold there"
             )
 
     groups: list[dict[str, Pose]] = [{} for _ in order]
