@@ -21,7 +21,7 @@ from envs.errors import StageError, unknown
 from envs.frames import Pose, from_quaternion, inverse, pose, to_quaternion
 from envs.stage.scene import MASSLESS, Body, Inertial, Scene, Shape
 from envs.stage.tree import Tree, reduce_tree, to_inertial
-from envs.world.multibody import Link, placed_vertices, principal_axes, robot_links
+from envs.world.multibody import Link, placed_vertices, principal_axes, robot_links, touches
 
 MAX_LINKS = 127
 """Of one multibody: PyBullet drops the rest without a word."""
@@ -336,6 +336,7 @@ def _create(client: int, name: str, base: Inertial, links: Sequence[Link]) -> in
         (-1, {"activationState": bullet.ACTIVATION_STATE_DISABLE_SLEEPING}),
         *((i, {"jointDamping": 0.0}) for i in range(n)),
         *((i, {"localInertiaDiagonal": m.tolist()}) for i, (_, m) in enumerate(axes) if m.any()),
+        *((i, touch) for i, link in enumerate(links) for touch in touches(link.shape)),
     ]
     if base.mass_kg > 0:
         settings.append((-1, {"localInertiaDiagonal": base_moments.tolist()}))

@@ -100,6 +100,22 @@ def principal_axes(name: str, inertial: Inertial) -> tuple[Pose, Float[np.ndarra
     return pose(R_LI, inertial.com_m), np.maximum(moments, 0.0)
 
 
+def touches(shape: Shape | None) -> tuple[dict[str, float], ...]:
+    """Return what the engine is to know of a collider's material, one property each.
+
+    The engine multiplies the coefficients of two bodies that touch. It is given the square roots,
+    so that two equal materials have their own coefficient, and two others their geometric mean. Of
+    friction it has one coefficient: it gets the one that acts in sliding.
+    """
+    if shape is None or shape.contact is None:
+        return ()
+    contact = shape.contact
+    return (
+        {"lateralFriction": float(np.sqrt(contact.dynamic_friction))},
+        {"restitution": float(np.sqrt(contact.restitution))},
+    )
+
+
 def placed_vertices(shape: Shape, *, hull: bool, most: int) -> Float[np.ndarray, "v 3"]:
     """Return the vertices of a mesh collider in the frame of its body, m.
 
