@@ -8,24 +8,23 @@ by its own residuals: n searches in 6 dimensions cost the rollouts of one, where
 and fades as all searches contract.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from typing import Any
 
 import cma
 import numpy as np
 from jaxtyping import Bool, Float
 
+from calibration.coordinates import Coordinates, start_coordinates
+from calibration.polish import DAMPING, DIFFERENCE, ROUNDS, costs, polish
 from calibration.result import CalibrationResult, Parameter
 from calibration.segments import FITTED, Segments, cut_segments
 from calibration.uncertainty import prior_share, sandwich
 from calibration.workers import Evaluate, evaluation
 from envs.errors import CalibrationError
 from envs.stage.scene import JointKind, Scene
-from envs.stage.tree import reduce_tree
 from envs.telemetry.trajectory import Trajectory
-from envs.world.dynamics import TreeDynamics
-from envs.world.replay import replay_kinematic
 
 NAMES = {
     "coulomb": "friction.coulomb",
@@ -41,53 +40,11 @@ UNITS: dict[JointKind, tuple[str, ...]] = {
     "prismatic": ("N", "N.s/m", "kg", "N/m", "N.s/m", "s"),
 }
 """Of `FITTED`."""
-KNOWN, GUESSED = 0.3, 1.0
-"""Standard deviation of the logarithm to start with, of what the stage says and does not say."""
-FACTOR = 5.0
-"""A value may move by this in its logarithm: up or down by 150 times."""
-DELAY_START_S, DELAY_SCALE_S, DELAY_MAX_S = 0.005, 0.01, 0.1
 CONVERGED = 1e-3
 """A joint's search is over when its candidates differ by less than this, in its coordinates."""
-DIFFERENCE = 0.05
-"""Step of the finite differences, in the coordinates of the search."""
 PRIOR = 3.0
 """Standard deviation, in those coordinates, of what is known before: next to nothing. It bounds the
 standard deviation of a parameter that the data do not tell."""
-
-
-@dataclass(frozen=True)
-class Coordinates:
-    """Where the search moves: logarithms of what is positive, the delay as it is.
-
-    Attributes:
-        start: Values at the origin, in SI.
-        scale: What one unit of a coordinate means: of the logarithm, or in s.
-    """
-
-    start: Float[np.ndarray, "joint 6"]
-    scale: Float[np.ndarray, "joint 6"]
-
-    def values(self, z: Float[np.ndarray, "*n joint 6"]) -> Float[np.ndarray, "*n joint 6"]:
-        """Return the values of `FITTED` at these coordinates, in SI."""
-        moved = z * self.scale
-        values: Float[np.ndarray, "*n joint 6"] = self.start * np.exp(moved)
-        values[..., -1] = self.start[:, -1] + moved[..., -1]
-        # The bound of the delay, but for rounding.
-        values[..., -1] = np.clip(values[..., -1], 0.0, DELAY_MAX_S)
-        return values
-
-    def slope(self, z: Float[np.ndarray, "joint 6"]) -> Float[np.ndarray, "joint 6"]:
-        """Return the derivative of the values."""
-        slope: Float[np.ndarray, "joint 6"] = self.values(z) * self.scale
-        slope[:, -1] = self.scale[:, -1]
-        return slope
-
-    def bounds(self) -> tuple[Float[np.ndarray, "joint 6"], Float[np.ndarray, "joint 6"]]:
-        """Return the lowest and the highest coordinates."""
-        low, high = -FACTOR / self.scale, FACTOR / self.scale
-        low[:, -1] = -self.start[:, -1] / self.scale[:, -1]
-        high[:, -1] = (DELAY_MAX_S - self.start[:, -1]) / self.scale[:, -1]
-        return low, high
 
 
 def fit_rollouts(
@@ -97,17 +54,18 @@ def fit_rollouts(
     train_end_s: float,
     seed: int,
     workers: int,
-    generations: int = 60,
-    candidates: int = 16,
+    generations: int = 30,
+    candidates: int = 12,
     segments: int = 8,
+    provenance: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CalibrationResult:
     """Find what makes the twin's answer to the recorded commands the measured one.
 
     Coulomb and viscous friction, rotor inertia, gains and delay of each recorded joint are fitted;
-    inertias, Stribeck's excess, torque limits and offsets stay as the stage has them. The end of
-    the evolution is polished by one Gauss–Newton step over all joints at once, from the Jacobian
-    that the standard deviations need anyway.
+    inertias, Stribeck's excess, torque limits and offsets stay as the stage has them. What the
+    evolution finds is polished by a few rounds of least squares over all joints at once, with the
+    Jacobian that the standard deviations need anyway.
 
     Args:
         scene: The robot with a drive for each recorded joint; it is where the search starts.
@@ -119,7 +77,8 @@ def fit_rollouts(
         generations: At most; fewer where all searches have contracted before.
         candidates: Of each generation.
         segments: Seconds of data that each candidate is tried on.
-        progress: Called with (work done, work in all).
+        provenance: Where the data come from; it goes into the result's.
+        progress: Called with (candidates tried, candidates in all).
 
     Raises:
         RecordingError: There are no commands.
@@ -127,38 +86,45 @@ def fit_rollouts(
         StageError: A joint has no drive.
     """
     data = cut_segments(scene, trajectory, train_end_s=train_end_s, count=segments)
-    coordinates = _coordinates(scene, trajectory.span(-np.inf, train_end_s), data)
-    probes = 1 + 2 * coordinates.start.size
-    total = generations + -(-probes // candidates) + 1
+    coordinates = start_coordinates(scene, trajectory.span(-np.inf, train_end_s), data)
+    n, count = coordinates.start.shape
+    # Candidates: for the slopes at the start, in the evolution, in a round of the polish.
+    first, last = 1 + 2 * count, 1 + 2 * n * count + len(DAMPING)
+    total = first + generations * candidates + ROUNDS * last
     report = progress or (lambda done, total: None)
+    prior = np.eye(n * count) / PRIOR**2
     with evaluation(data, candidates=candidates, workers=workers) as evaluate:
-        at_start = _costs(evaluate(coordinates.start[None]))[0]
         report(0, total)
-        z, used = _evolve(
+        spread, at_start = _spread(coordinates, evaluate)
+        evolved, used = _evolve(
             coordinates,
             evaluate,
+            spread,
             seed=seed,
             generations=generations,
             candidates=candidates,
-            report=lambda done: report(done, total),
+            report=lambda done: report(first + done * candidates, total),
         )
-        residual, jacobian = _linearise(coordinates, evaluate, z)
-        report(total - 1, total)
-        evolved = _costs(residual[None])[0]
-        prior = np.eye(z.size) / PRIOR**2
-        z, residual = _polish(coordinates, evaluate, z, residual, jacobian, prior)
+        end = polish(
+            coordinates,
+            evaluate,
+            evolved,
+            prior,
+            report=lambda done: report(total - (ROUNDS - done) * last, total),
+        )
     report(total, total)
 
     blocks = np.broadcast_to(
-        np.arange(len(data.start))[:, None, None, None], residual.shape
+        np.arange(len(data.start))[:, None, None, None], end.residual.shape
     ).ravel()
-    covariance = sandwich(jacobian, residual.ravel(), blocks, prior)
-    slope = coordinates.slope(z).ravel()
-    told = prior_share(jacobian, prior, np.eye(z.size)) < 0.5
+    covariance = sandwich(end.jacobian, end.residual.ravel(), blocks, prior)
+    slope = coordinates.slope(end.z).ravel()
+    told = prior_share(end.jacobian, prior, np.eye(n * count)) < 0.5
     return CalibrationResult(
-        parameters=_parameters(scene, data, coordinates.values(z), covariance, slope, told),
+        parameters=_parameters(scene, data, coordinates.values(end.z), covariance, slope, told),
         covariance=covariance * slope * slope[:, None],
         provenance={
+            **(provenance or {}),
             "seed": seed,
             "train_end_s": train_end_s,
             "dt_s": data.dt_s,
@@ -170,74 +136,64 @@ def fit_rollouts(
             "versions": {name: version(name) for name in ("cma", "numpy", "pybullet")},
         },
         metrics={
-            "rollouts": (used * candidates + probes + 2) * len(data.start),
+            "rollouts": (first + used * candidates + end.rounds * last) * len(data.start),
             "signals": list(data.signals),
             "cost_start": at_start.tolist(),
-            "cost_evolution": evolved.tolist(),
-            "cost": _costs(residual[None])[0].tolist(),
+            "cost_evolution": end.evolved.tolist(),
+            "cost": costs(end.residual[None])[0].tolist(),
         },
     )
 
 
-def _coordinates(scene: Scene, train: Trajectory, data: Segments) -> Coordinates:
-    """Return where to start and how far to look; what the stage leaves open is guessed."""
-    start = np.stack([getattr(data.actuators, name) for name in FITTED], axis=-1)
-    names = np.array(data.joints)
-    if (start[:, FITTED.index("stiffness")] <= 0).any():
-        idle = ", ".join(names[start[:, FITTED.index("stiffness")] <= 0])
-        raise CalibrationError(f"a drive without stiffness does not follow positions: {idle}")
-    scale = np.where(start > 0, KNOWN, GUESSED)
-    # A tenth of what the motion takes, in torque and in inertia, is of the right order.
-    motion = replay_kinematic(scene, train)
-    assert motion.tau is not None and motion.qd is not None, "a kinematic replay has both"
-    torque = np.maximum(motion.tau[motion.measured].std(axis=0), 1e-2)
-    speed = np.maximum(motion.qd[motion.measured].std(axis=0), 1e-2)
-    tree = reduce_tree(scene.robot, data.joints, scene.gravity_mps2)
-    M, _ = TreeDynamics(tree).mass_matrix_and_bias(data.q, np.zeros_like(data.q))
-    guess = np.stack(
-        [
-            0.1 * torque,
-            0.1 * torque / speed,
-            0.1 * np.diagonal(M, axis1=1, axis2=2).mean(axis=0),
-            start[:, FITTED.index("stiffness")],
-            0.1 * start[:, FITTED.index("stiffness")],
-            np.full(len(names), DELAY_START_S),
-        ],
-        axis=-1,
-    )
-    start = np.where(start > 0, start, guess)
-    start[:, -1] = np.minimum(start[:, -1], DELAY_MAX_S)
-    scale[:, -1] = DELAY_SCALE_S
-    return Coordinates(start, scale)
+def _spread(
+    coordinates: Coordinates, evaluate: Evaluate
+) -> tuple[Float[np.ndarray, "joint 6 6"], Float[np.ndarray, "joint"]]:
+    """Return a square root of each joint's covariance to start with, and the cost of the start.
 
-
-def _costs(
-    residuals: Float[np.ndarray, "candidate segment bin joint signal"],
-) -> Float[np.ndarray, "candidate joint"]:
-    """Return the mean square of the whitened residuals; 1 is a fit down to the noise."""
-    return np.asarray((residuals**2).mean(axis=(1, 2, 4)))
+    The covariance is what the slopes at the start suggest: candidates spread as far as it takes to
+    explain the misfit, and no further than one unit of a coordinate. The rest of the way CMA-ES
+    adapts it.
+    """
+    n, count = coordinates.start.shape
+    low, high = coordinates.bounds()
+    # One parameter of all joints at once: each joint answers for itself.
+    steps = DIFFERENCE * np.repeat(np.eye(count)[:, None], n, axis=1)
+    up, down = np.minimum(steps, high), np.maximum(-steps, low)
+    residuals = evaluate(coordinates.values(np.concatenate([np.zeros((1, n, count)), up, down])))
+    rows = np.moveaxis(residuals, 3, 1).reshape(1 + 2 * count, n, -1)
+    slope = (rows[1 : 1 + count] - rows[1 + count :]) / (up - down).sum(axis=2)[..., None]
+    misfit = (rows[0] ** 2).sum(axis=1) / count
+    information = np.einsum("fjr,gjr->jfg", slope, slope) / misfit[:, None, None] + np.eye(count)
+    return np.linalg.cholesky(np.linalg.inv(information)), costs(residuals[:1])[0]
 
 
 def _evolve(
     coordinates: Coordinates,
     evaluate: Evaluate,
+    spread: Float[np.ndarray, "joint 6 6"],
     *,
     seed: int,
     generations: int,
     candidates: int,
     report: Callable[[int], None],
 ) -> tuple[Float[np.ndarray, "joint 6"], int]:
-    """Return the centres of all searches, and the generations used."""
+    """Return the centres of all searches, and the generations used.
+
+    Args:
+        coordinates: Where the searches start.
+        evaluate: Rolls candidates out.
+        spread: A square root of each search's covariance to start with.
+        seed: Of the draws.
+        generations: At most.
+        candidates: Of each generation.
+        report: Called with the generations done.
+    """
+    low, high = coordinates.bounds()
     searches = []
-    for low, high, sequence in zip(
-        *coordinates.bounds(),
-        np.random.SeedSequence(seed).spawn(len(coordinates.start)),
-        strict=True,
-    ):
+    for sequence in np.random.SeedSequence(seed).spawn(len(spread)):
         rng = np.random.default_rng(sequence)
         options = {
             "popsize": candidates,
-            "bounds": [low.tolist(), high.tolist()],
             # Draws from our generator; NaN keeps pycma from seeding numpy's global one.
             "randn": lambda *shape, rng=rng: rng.standard_normal(shape),
             "seed": np.nan,
@@ -246,52 +202,23 @@ def _evolve(
         searches.append(cma.CMAEvolutionStrategy(np.zeros(len(FITTED)), 1.0, options))
     for generation in range(1, generations + 1):
         asked = [search.ask() for search in searches]
-        z = np.array(asked).swapaxes(0, 1)
-        costs = _costs(evaluate(coordinates.values(z)))
-        if not np.isfinite(costs).all():
+        wanted = np.einsum("jfg,jkg->kjf", spread, np.array(asked))
+        z = np.clip(wanted, low, high)
+        cost = costs(evaluate(coordinates.values(z)))
+        if not np.isfinite(cost).all():
             raise CalibrationError(
                 f"generation {generation} of the evolution holds a robot that flies apart; "
                 "the stage's drives or inertias are far from the recorded robot's"
             )
-        for search, points, cost in zip(searches, asked, costs.T, strict=True):
-            search.tell(points, cost.tolist())
+        # What was cut back to a bound is worse than what lies on it.
+        cost *= 1.0 + ((wanted - z) ** 2).sum(axis=2)
+        for search, points, own in zip(searches, asked, cost.T, strict=True):
+            search.tell(points, own.tolist())
         report(generation)
         if np.ptp(z, axis=0).max() < CONVERGED:
             break
-    return np.array([search.result.xfavorite for search in searches]), generation
-
-
-def _linearise(
-    coordinates: Coordinates, evaluate: Evaluate, z: Float[np.ndarray, "joint 6"]
-) -> tuple[Float[np.ndarray, "segment bin joint signal"], Float[np.ndarray, "rows params"]]:
-    """Return residuals and their Jacobian, by central differences, of all joints to all."""
-    low, high = coordinates.bounds()
-    steps = DIFFERENCE * np.eye(z.size).reshape(-1, *z.shape)
-    # Next to a bound the difference is one-sided.
-    up, down = np.minimum(z + steps, high), np.maximum(z - steps, low)
-    residuals = evaluate(coordinates.values(np.concatenate([z[None], up, down])))
-    plus, minus = np.split(residuals[1:].reshape(2 * z.size, -1), 2)
-    width = (up - down).sum(axis=(1, 2))
-    return residuals[0], ((plus - minus) / width[:, None]).T
-
-
-def _polish(
-    coordinates: Coordinates,
-    evaluate: Evaluate,
-    z: Float[np.ndarray, "joint 6"],
-    residual: Float[np.ndarray, "segment bin joint signal"],
-    jacobian: Float[np.ndarray, "rows params"],
-    prior: Float[np.ndarray, "params params"],
-) -> tuple[Float[np.ndarray, "joint 6"], Float[np.ndarray, "segment bin joint signal"]]:
-    """Take one Gauss–Newton step; keep it where it makes the residuals smaller."""
-    step = -np.linalg.solve(jacobian.T @ jacobian + prior, jacobian.T @ residual.ravel())
-    low, high = coordinates.bounds()
-    # Beyond one unit the linearisation says little.
-    moved = np.clip(z + np.clip(step.reshape(z.shape), -1.0, 1.0), low, high)
-    after = evaluate(coordinates.values(moved[None]))[0]
-    if np.isfinite(after).all() and (after**2).sum() < (residual**2).sum():
-        return moved, after
-    return z, residual
+    centre = np.array([search.result.xfavorite for search in searches])
+    return np.clip(np.einsum("jfg,jg->jf", spread, centre), low, high), generation
 
 
 def _parameters(

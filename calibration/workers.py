@@ -32,9 +32,8 @@ Evaluate = Callable[
 class Worker:
     """Worlds with a robot for each candidate and segment, kept for the next candidates."""
 
-    def __init__(self, segments: Segments, candidates: int) -> None:
+    def __init__(self, segments: Segments) -> None:
         self._segments = segments
-        self._candidates = candidates
         self._worlds: dict[int, BulletWorld] = {}
         self._open = ExitStack()
 
@@ -44,7 +43,7 @@ class Worker:
         values: Float[np.ndarray, "candidate joint field"],
     ) -> Residuals:
         """Return whitened residuals on some segments; see `segments.rollout_residuals`."""
-        copies = self._candidates * len(which)
+        copies = len(values) * len(which)
         if copies not in self._worlds:
             world = BulletWorld(
                 self._segments.scene,
@@ -75,7 +74,7 @@ def evaluation(segments: Segments, *, candidates: int, workers: int) -> Iterator
 
     Args:
         segments: What the candidates are held against.
-        candidates: Robots in a world for each segment.
+        candidates: Robots in a world for each segment, at most.
         workers: Processes.
     """
     count = len(segments.start)
@@ -85,7 +84,7 @@ def evaluation(segments: Segments, *, candidates: int, workers: int) -> Iterator
     ]
     with ExitStack() as stack:
         if workers == 1:
-            worker = Worker(segments, candidates)
+            worker = Worker(segments)
             stack.callback(worker.close)
             run: Callable[[Sequence[Job]], list[Residuals]] = worker.run_all
         else:
@@ -93,7 +92,7 @@ def evaluation(segments: Segments, *, candidates: int, workers: int) -> Iterator
                 min(workers, len(tasks)),
                 mp_context=get_context("spawn"),
                 initializer=_begin,
-                initargs=(segments, candidates),
+                initargs=(segments,),
             )
             stack.callback(pool.shutdown, wait=True, cancel_futures=True)
             run = partial(_share, pool)
@@ -101,10 +100,7 @@ def evaluation(segments: Segments, *, candidates: int, workers: int) -> Iterator
         def evaluate(
             values: Float[np.ndarray, "candidate joint field"],
         ) -> Float[np.ndarray, "candidate segment bin joint signal"]:
-            # The last batch is filled up, so that every world has the same number of robots.
-            missing = -len(values) % candidates
-            filled = np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
-            batches = np.split(filled, len(filled) // candidates)
+            batches = np.split(values, range(candidates, len(values), candidates))
             try:
                 parts = run([(which, batch) for batch in batches for which in tasks])
             except BrokenProcessPool as error:
@@ -115,7 +111,7 @@ def evaluation(segments: Segments, *, candidates: int, workers: int) -> Iterator
                 np.concatenate(parts[k : k + len(tasks)], axis=1)
                 for k in range(0, len(parts), len(tasks))
             ]
-            return np.concatenate(rows)[: len(values)]
+            return np.concatenate(rows)
 
         yield evaluate
 
@@ -127,13 +123,13 @@ def _share(pool: ProcessPoolExecutor, jobs: Sequence[Job]) -> list[Residuals]:
 _worker: Worker | None = None
 
 
-def _begin(segments: Segments, candidates: int) -> None:
+def _begin(segments: Segments) -> None:
     """Make this process a worker."""
     global _worker
     # Ctrl-C reaches the whole group of processes; the parent alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = Worker(segments, candidates)
+    _worker = Worker(segments)
 
 
 def _end_with_parent() -> None:

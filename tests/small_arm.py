@@ -1,5 +1,7 @@
 """A scene built by hand: a small arm, a table, a cube that can fall."""
 
+from dataclasses import replace
+
 import numpy as np
 import pinocchio
 
@@ -16,6 +18,8 @@ from envs.stage.scene import (
     Shape,
 )
 from envs.stage.tree import Tree
+from envs.telemetry.trajectory import Trajectory
+from envs.world.replay import replay_dynamic
 
 GRAVITY = np.array([0.0, 0.0, -9.81])
 
@@ -113,3 +117,28 @@ def pinocchio_model(tree: Tree) -> pinocchio.Model:
         inertia = pinocchio.Inertia.FromDynamicParameters(tree.pi[i])
         model.appendBodyToJoint(k, inertia, pinocchio.SE3.Identity())
     return model
+
+
+def made_by_twin(
+    twin: Scene,
+    joints: list[str],
+    duration_s: float,
+    rng: np.random.Generator,
+    noise: dict[str, float],
+) -> Trajectory:
+    """What the twin does on a sum of sines that starts from rest, with white noise on the signals.
+
+    Commands are held for 4 ms.
+    """
+    t = np.arange(round(duration_s * 1000) + 1) * 1e-3
+    n = len(joints)
+    omega = rng.uniform([2.0, 5.0], [4.0, 9.0], (n, 2))
+    swing = np.sin(t[:, None, None] * omega + rng.uniform(0, 6, (n, 2))) * [0.6, 0.25]
+    command = np.repeat((np.minimum(t, 1.0)[:, None] * swing.sum(axis=2))[::4], 4, axis=0)[: len(t)]
+    still = Trajectory(t, tuple(joints), np.zeros((len(t), n)), q_command=command)
+    moved = replay_dynamic(twin, still)
+    noisy = {
+        name: getattr(moved, name) + rng.normal(0, level, (len(t), n))
+        for name, level in noise.items()
+    }
+    return replace(moved, **noisy)

@@ -1,0 +1,148 @@
+"""The evolution finds what made the data: of a twin of our own, and of another engine's sample."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from calibration.coordinates import Coordinates
+from calibration.evolution import fit_rollouts
+from envs.errors import CalibrationError, RecordingError
+from envs.stage.scene import Articulation, Drive, Friction
+from envs.telemetry.trajectory import Trajectory
+from tests.small_arm import arm, arm_joints, made_by_twin, scene
+
+N = 2
+NOISE = {"q": 2e-4, "qd": 2e-3, "tau": 0.05}
+NAMES = ("friction.coulomb", "friction.viscous", "armature", "drive.stiffness", "drive.damping")
+
+
+def true_arm() -> Articulation:
+    robot = arm(np.random.default_rng(4), N)
+    # A drive as it is tuned usually: stiff, with a time constant of some 0.03 s.
+    joints = tuple(replace(j, drive=Drive(900.0, 30.0, 80.0), delay_s=0.009) for j in robot.joints)
+    return replace(robot, joints=joints)
+
+
+def ignorant_arm() -> Articulation:
+    """Return the stage before a calibration: gains off by 20 %, nothing else but Stribeck's."""
+    joints = tuple(
+        replace(
+            j,
+            drive=Drive(900.0 * 1.2, 30.0 * 0.8, 80.0),
+            delay_s=0.0,
+            armature=0.0,
+            friction=Friction(0.0, 0.0, j.friction.stribeck, j.friction.stribeck_velocity),
+        )
+        for j in true_arm().joints
+    )
+    return replace(true_arm(), joints=joints)
+
+
+def recording(joints: int = N) -> Trajectory:
+    twin = scene(true_arm())
+    return made_by_twin(twin, arm_joints(joints), 6.0, np.random.default_rng(0), NOISE)
+
+
+def test_the_truth_is_found_within_its_standard_deviations() -> None:
+    result = fit_rollouts(
+        scene(ignorant_arm()),
+        recording(),
+        train_end_s=6.0,
+        seed=3,
+        workers=1,
+        generations=15,
+        candidates=8,
+        segments=3,
+    )
+    assert set(result.parameters) == {
+        f"{j}.{field}" for j in arm_joints(N) for field in (*NAMES, "delay_s")
+    }
+    off = []
+    for i, joint in enumerate(true_arm().joints[:N]):
+        assert joint.drive is not None
+        true = {
+            "friction.coulomb": joint.friction.coulomb,
+            "friction.viscous": joint.friction.viscous,
+            "armature": joint.armature,
+            "drive.stiffness": joint.drive.stiffness,
+            "drive.damping": joint.drive.damping,
+            "delay_s": joint.delay_s,
+        }
+        for name, value in true.items():
+            found = result.parameters[f"joint{i}.{name}"]
+            assert found.identifiable and found.method == "cmaes"
+            off.append((found.value - value) / found.std)
+            if name == "delay_s":
+                assert found.value == pytest.approx(value, abs=2e-4)
+            else:
+                assert found.value == pytest.approx(value, rel=0.05), name
+    # Mostly within two standard deviations, which three blocks of time tell roughly themselves.
+    assert np.median(np.abs(off)) < 2.0
+    assert result.parameters["joint1.drive.stiffness"].nominal == 900.0 * 1.2
+    assert result.parameters["joint1.drive.stiffness"].unit == "N.m/rad"
+    np.testing.assert_allclose(
+        np.sqrt(np.diag(result.covariance)), [p.std for p in result.parameters.values()]
+    )
+    # Down to the noise, from far above it.
+    assert np.all(np.array(result.metrics["cost"]) < 1.3)
+    assert np.all(np.array(result.metrics["cost_start"]) > 20)
+    assert np.all(
+        np.array(result.metrics["cost_evolution"]) < 0.1 * np.array(result.metrics["cost_start"])
+    )
+
+
+def test_the_result_depends_on_the_seed_not_on_the_workers() -> None:
+    recorded, seen = recording(1), list[tuple[int, int]]()
+    results = [
+        fit_rollouts(
+            scene(ignorant_arm()),
+            recorded,
+            train_end_s=6.0,
+            seed=seed,
+            workers=workers,
+            generations=2,
+            candidates=6,
+            segments=3,
+            provenance={"recording": "twin"},
+            progress=lambda *at: seen.append(at),
+        )
+        for seed, workers in ((3, 1), (3, 2), (4, 1))
+    ]
+    first, again, other = results
+    assert again.to_json() == first.to_json()
+    assert other.metrics["cost_evolution"] != first.metrics["cost_evolution"]
+    assert first.provenance["recording"] == "twin"
+    assert seen[0][0] == 0 and seen[-1][0] == seen[-1][1]
+
+
+def test_coordinates_stay_within_their_bounds() -> None:
+    start = np.array([[0.5, 0.2, 0.1, 900.0, 30.0, 0.005]])
+    coordinates = Coordinates(start, np.array([[0.5, 0.2, 0.1, 0.3, 0.3, 0.01]]))
+    low, high = coordinates.bounds()
+    lowest, highest = coordinates.values(low), coordinates.values(high)
+    assert np.all(lowest >= 0) and highest[0, 5] == pytest.approx(0.1)
+    np.testing.assert_allclose(lowest[0, [0, 1, 2, 5]], 0, atol=1e-15)
+    np.testing.assert_allclose(coordinates.values(0 * low), start)
+    z, step = np.array([[0.3, -0.2, 0.1, 0.4, -1.0, 0.7]]), 1e-6
+    for k in range(6):
+        ahead = z + step * np.eye(6)[k]
+        slope = (coordinates.values(ahead) - coordinates.values(z))[0, k] / step
+        assert coordinates.slope(z)[0, k] == pytest.approx(slope, rel=1e-5)
+
+
+def test_what_cannot_be_fitted_is_refused() -> None:
+    recorded = recording()
+    with pytest.raises(RecordingError, match="rollouts need recorded commands"):
+        fit_rollouts(
+            scene(true_arm()),
+            replace(recorded, q_command=None),
+            train_end_s=6.0,
+            seed=0,
+            workers=1,
+        )
+    limp = replace(
+        true_arm(), joints=tuple(replace(j, drive=Drive(0.0, 1.0)) for j in true_arm().joints)
+    )
+    with pytest.raises(CalibrationError, match=r"without stiffness .*: joint0, joint1"):
+        fit_rollouts(scene(limp), recorded, train_end_s=6.0, seed=0, workers=1)
