@@ -1,6 +1,4 @@
-"""The command line: `python run.py`, `python run.py task=calibrate recording=panda_gaz2019` …"""
-
-import sys
+"""The command line: `python run.py`, `python run.py task=calibrate`, and so on."""
 
 import hydra
 from omegaconf import DictConfig
@@ -13,10 +11,13 @@ schema.register()
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def run(composed: DictConfig) -> None:
     """Dispatch the composed configuration to its task."""
-    from conf.tasks import dispatch  # late, so that --help need not import the simulation
+    with cli.one_line():
+        from conf.tasks import dispatch  # late, so that --help need not import the simulation
 
-    dispatch(schema.typed(composed), schema.run_directory())
+        dispatch(schema.typed(composed), schema.run_directory())
 
 
 if __name__ == "__main__":
-    sys.exit(cli.guard(run))
+    cli.prepare()
+    with cli.one_line():
+        run()

@@ -4,8 +4,10 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
@@ -17,24 +19,27 @@ from envs.errors import KinetwinError, unknown
 USER_ERROR, INTERRUPTED = 2, 130
 
 
-def guard(run: Callable[[], None]) -> int:
-    """Call `run` and return the exit code: 0, 2 for a fault of the input, 130 when interrupted.
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn a fault of the input, or an interruption, into one line and an exit code.
 
-    A fault of our own keeps its traceback. Hydra's own error printing is switched off, because it
-    shows tracebacks for errors which are the user's to mend.
+    It leaves by SystemExit, which Hydra lets pass: what it catches it would print its own way. A
+    fault of our own keeps its traceback.
     """
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:  # some of them are OSErrors too
+        _leave(f"error: {explain(error)}", USER_ERROR)
+    except (KinetwinError, OSError) as error:
+        _leave(f"error: {error}", USER_ERROR)
+    except KeyboardInterrupt:
+        _leave("interrupted: what was finished is kept", INTERRUPTED)
+
+
+def prepare() -> None:
+    """Make Hydra raise its errors instead of printing them, and SIGTERM act like Ctrl-C."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        run()
-    except (HydraException, OmegaConfBaseException) as error:  # some of them are OSErrors too
-        return _say(explain(error))
-    except (KinetwinError, OSError) as error:
-        return _say(str(error))
-    except KeyboardInterrupt:
-        print("interrupted: what was finished is kept", file=sys.stderr)
-        return INTERRUPTED
-    return 0
 
 
 def explain(error: Exception) -> str:
@@ -70,9 +75,9 @@ def _unknown_key(key: str) -> str:
     return f"the key '{key}' cannot be overridden"
 
 
-def _say(line: str) -> int:
-    print(f"error: {line}", file=sys.stderr)
-    return USER_ERROR
+def _leave(line: str, code: int) -> NoReturn:
+    print(line, file=sys.stderr)
+    raise SystemExit(code)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

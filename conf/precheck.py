@@ -1,7 +1,6 @@
 """Hydra's first call-back: refuse what cannot run before any output exists."""
 
 import itertools
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from conf import cli, schema
-from envs.errors import ConfigError, KinetwinError
+from envs.errors import ConfigError
 
 
 class Precheck(Callback):
@@ -24,25 +22,18 @@ class Precheck(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check one configuration and claim `hydra.run.dir`."""
-        try:
+        with cli.one_line():
             schema.typed(config)
             claim(Path(config.hydra.run.dir))
-        except (KinetwinError, OmegaConfBaseException, OSError) as error:
-            _leave(error)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check each configuration of a sweep."""
-        try:
+        """Check each configuration of a sweep and claim `hydra.sweep.dir`."""
+        with cli.one_line():
+            loader = GlobalHydra.instance().config_loader()
             for overrides in sweep(list(config.hydra.overrides.task)):
-                loader = GlobalHydra.instance().config_loader()
-                schema.typed(
-                    loader.load_configuration(
-                        config.hydra.job.config_name, overrides, run_mode=RunMode.RUN
-                    )
-                )
+                name = config.hydra.job.config_name
+                schema.typed(loader.load_configuration(name, overrides, run_mode=RunMode.RUN))
             claim(Path(config.hydra.sweep.dir))
-        except (KinetwinError, OmegaConfBaseException, OSError) as error:
-            _leave(error)
 
 
 def sweep(overrides: list[str]) -> list[list[str]]:
@@ -72,9 +63,3 @@ def claim(directory: Path) -> None:
         (directory / ".hydra").mkdir()
     except FileExistsError:
         raise ConfigError(f"another run has just taken the directory {directory}") from None
-
-
-def _leave(error: Exception) -> None:
-    text = str(error) if isinstance(error, (KinetwinError, OSError)) else cli.explain(error)
-    print(f"error: {text}", file=sys.stderr)
-    raise SystemExit(cli.USER_ERROR)

@@ -19,7 +19,6 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from assets import catalog
 from envs.errors import ConfigError, unknown
 from envs.telemetry.source import RecordingSource, recording_source
-from generators.distributions import Uniform
 from generators.ranges import Ranges
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -145,8 +144,8 @@ class ImagesConfig:
     def __post_init__(self) -> None:
         """Refuse an image nobody can use."""
         between("images.count", self.count, 1, 10_000_000)
-        between("images.width", self.width, 16, 8192)
-        between("images.height", self.height, 16, 8192)
+        between("images.width", self.width, 16, 4096)
+        between("images.height", self.height, 16, 4096)
 
 
 @dataclass
@@ -181,21 +180,8 @@ class RandomizationConfig:
         Raises:
             ConfigError: A value is not allowed; the message names its key.
         """
-        chosen: dict[str, Any] = {
-            "object_clearance_m": self.object_clearance_m,
-            "texture_share": self.texture_share,
-        }
-        for name, pair in asdict(self).items():
-            if name in chosen:
-                continue
-            if len(pair) != 2 or not -math.inf < pair[0] <= pair[1] < math.inf:
-                raise ConfigError(
-                    f"randomization.{name} is {pair}; a pair [low, high] in order is allowed"
-                )
-            plain = name in ("object_radius_m", "object_azimuth_deg")
-            chosen[name] = (pair[0], pair[1]) if plain else Uniform(pair[0], pair[1])
         try:
-            return Ranges(**chosen)
+            return Ranges.from_bounds(asdict(self))
         except ConfigError as error:
             raise ConfigError(f"randomization: {error}") from error
 

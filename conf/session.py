@@ -20,6 +20,8 @@ Report = Callable[[int, int], None]
 """Called with (done, total) while a stage goes on."""
 
 PACKAGES = ("pybullet", "numpy", "scipy", "trimesh", "usd-core", "torch", "cma")
+STAGE = "stage.usda"
+"""The root layer of a run: the scene with its robot, before any calibration."""
 _LOG = "log.jsonl"
 
 
@@ -76,8 +78,8 @@ class Session:
         return temporary.replace(path)
 
     def discard_if_empty(self) -> None:
-        """Remove the run directory where no stage has left a result in it."""
-        if {entry.name for entry in self.directory.iterdir()} <= {".hydra", _LOG}:
+        """Remove the run directory where it holds only what every run begins with."""
+        if {entry.name for entry in self.directory.iterdir()} <= {".hydra", _LOG, STAGE}:
             shutil.rmtree(self.directory)
 
 

@@ -14,7 +14,7 @@ from calibration.truth import read_truth
 from conf import page, summary
 from conf.outcome import Calibrated, Images, Outcome, Prepared, Replayed
 from conf.schema import Config, Method, Task
-from conf.session import Session
+from conf.session import STAGE, Session
 from envs.errors import CalibrationError, KinetwinError
 from envs.stage.layers import write_rig
 from envs.stage.library import robot_asset
@@ -107,7 +107,7 @@ def prepare(session: Session) -> Prepared:
         findings = check(recording)
     with session.stage("stage", f"compose {config.robot} in {config.scene}"):
         stage = write_rig(
-            session.directory / "stage.usda",
+            session.directory / STAGE,
             scene=catalog.SCENES[config.scene],
             robot=robot_asset(config.robot),
             sublayers=_user_layers(config),

@@ -5,9 +5,10 @@ Each worker has a pipe of its own: it ends when the pipe does, so it does not ou
 
 import multiprocessing
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar, cast
@@ -45,10 +46,15 @@ def run(session: Session[Result], count: int, workers: int) -> Iterator[tuple[in
     try:
         for _ in range(min(workers, count)):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(session, theirs), daemon=True)
-            process.start()
+            process = context.Process(target=_work, args=(theirs,), daemon=True)
+            with _ctrl_c_ignored():
+                process.start()
             theirs.close()
             crew[ours] = process
+        # By the pipe, not as an argument: a process that starts under a large argument and loses
+        # its parent halfway would end with a traceback.
+        for pipe in crew:
+            _send(pipe, session)
         yield from _collect(crew, count)
     finally:
         for pipe, process in crew.items():
@@ -56,6 +62,19 @@ def run(session: Session[Result], count: int, workers: int) -> Iterator[tuple[in
             process.terminate()
         for process in crew.values():
             process.join()
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Let a process that is started here ignore Ctrl-C from its first instruction on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _collect(crew: Crew, count: int) -> Iterator[tuple[int, Any]]:
@@ -94,11 +113,12 @@ def _send(pipe: Connection, message: object) -> None:
         pipe.send(message)
 
 
-def _work(session: Session[Any], pipe: Connection) -> None:
+def _work(pipe: Connection) -> None:
     """Answer jobs until the pipe ends; an interrupt is the parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     number = -1
     try:
+        session = pipe.recv()
         with session() as job:
             while True:
                 number = pipe.recv()

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import pybullet as bullet
 from jaxtyping import Float
 
 from envs.errors import StageError, unknown
@@ -22,6 +21,11 @@ from envs.frames import Pose, from_quaternion, inverse, pose, to_quaternion
 from envs.stage.scene import MASSLESS, Body, Inertial, Scene, Shape
 from envs.stage.tree import Tree, reduce_tree, to_inertial
 from envs.world.multibody import Link, placed_vertices, principal_axes, robot_links, touches
+from envs.world.quiet import quiet_stderr
+
+# PyBullet greets each process with its build time.
+with quiet_stderr():
+    import pybullet as bullet
 
 MAX_LINKS = 127
 """Of one multibody: PyBullet drops the rest without a word."""
