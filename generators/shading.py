@@ -161,8 +161,9 @@ def _unshadowed(
     light = surface.shadow_camera
     X_LW = inverse(light.X_WC).astype(np.float32)
     q = p_W @ X_LW[:3, :3].T + X_LW[:3, 3]
-    u = np.float32(light.fx) * q[..., 0] / q[..., 2] + np.float32(light.cx)
-    v = np.float32(light.fy) * q[..., 1] / q[..., 2] + np.float32(light.cy)
+    ahead = np.maximum(q[..., 2], np.float32(light.near_m))  # what lies behind has no picture
+    u = np.float32(light.fx) * q[..., 0] / ahead + np.float32(light.cx)
+    v = np.float32(light.fy) * q[..., 1] / ahead + np.float32(light.cy)
     # A tap lies beside its pixel: on a slope the surface itself must not shade it.
     texel_m = q[..., 2].mean() / light.fx
     slope = np.sqrt(1 - np.minimum(surface.cosine, 1) ** 2) / np.maximum(surface.cosine, 0.15)
