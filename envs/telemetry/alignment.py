@@ -4,13 +4,17 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.integrate import cumulative_trapezoid
 
 from envs.errors import RecordingError, unknown
-from envs.telemetry.channels import Channel, channel
+from envs.telemetry.channels import Channel, channel, tidy
 from envs.telemetry.recording import Recording
+from envs.telemetry.resampling import Places, Policy, places, resample
 from envs.telemetry.trajectory import Trajectory
+
+# More instants than this are made only where there are samples to fill them.
+MOST_INSTANTS = 10_000_000
 
 
 def align(
@@ -19,23 +23,26 @@ def align(
     *,
     rate_hz: float = 1000.0,
     max_gap_s: float | None = None,
+    policy: Policy = "linear",
 ) -> Trajectory:
     """Return the recorded signals on one clock, in the stage's joint order.
 
     The clock covers what state and command streams have in common; its instants are whole multiples
-    of the step since the recording's first stamp. Measured signals are interpolated linearly, which
-    cannot swing however close two stamps are, and takes (π·f / rate)²/3 from a frequency f: 0.5 %
-    of 10 Hz at 250 samples a second. On the sample, low-passed at 10 Hz, it is as near to the truth
-    as PCHIP or a cubic spline: 5e-5 rad. Where the samples of a measured signal are further apart
-    than a gap, the result is bridged and `valid` is False. A commanded position holds until the
-    next one; a commanded velocity is integrated (trapezoids) from its start, or from the measured
-    position where that is unknown, and then held as well.
+    of the step since the recording's first stamp. Measured signals are interpolated linearly,
+    unless the policy says otherwise: this cannot swing however close two stamps are, and takes
+    (π·f / rate)²/3 from a frequency f: 0.5 % of 10 Hz at 250 samples a second. On the sample,
+    low-passed at 10 Hz, it is as near to the truth as PCHIP or a cubic spline: 5e-5 rad. Where the
+    samples of a measured signal are further apart than a gap, the result is bridged and `valid` is
+    False. A commanded position holds until the next one; a commanded velocity is integrated
+    (trapezoids) from its start, or from the measured position where that is unknown, and then held
+    as well.
 
     Args:
         recording: What was logged, with the stage's joint names.
         joints: Joints of the stage that move; the recording may hold some of them only.
         rate_hz: Samples per second of the result.
         max_gap_s: Samples further apart have a gap between them; without it `gap_limit_ns` rules.
+        policy: How measured signals are interpolated; a spline suits smooth ones.
 
     Returns:
         A trajectory with the joints that were logged; a signal that was not logged for all of them
@@ -71,31 +78,40 @@ def align(
         for s in ("velocity", "effort")
     )
     used = [c for c in (position, velocity, effort, command) if c is not None]
-    t0_ns = min(int(s.t_ns.min()) for s in recording.streams if len(s.t_ns))
+    # A wrong stamp that is not used must not move the start.
+    t0_ns = min(int(tidy(s).t_ns[0]) for s in recording.streams if len(s.t_ns))
     grid_ns, t_s = _clock(used, t0_ns, rate_hz, recording.name)
-
-    def columns(source: Channel) -> Float[np.ndarray, "sample joint"]:
-        return source.values[:, [source.joints.index(n) for n in names]]
+    found_at: list[tuple[Channel, Places]] = []
 
     def interpolate(source: Channel) -> Float[np.ndarray, "time joint"]:
-        at_s = (source.t_ns - t0_ns) * 1e-9
-        return np.stack([np.interp(t_s, at_s, column) for column in columns(source).T], axis=1)
+        limit_ns = source.limit_ns if max_gap_s is None else max_gap_s * 1e9
+        # Signals of one message share their stamps, and so their places.
+        at = next((p for c, p in found_at if np.array_equal(c.t_ns, source.t_ns)), None)
+        if at is None:
+            exact_ns = t_s * 1e9 - float(source.t_ns[0] - t0_ns)
+            at = places(source.t_ns, grid_ns, exact_ns, limit_ns)
+            found_at.append((source, at))
+        columns = [source.joints.index(n) for n in names]
+        return resample(source.values, columns, at, policy, source.t_ns, limit_ns)
 
+    q = interpolate(position)
+    qd = None if velocity is None else interpolate(velocity)
+    tau = None if effort is None else interpolate(effort)
     valid = np.ones(len(t_s), bool)
-    for source in (position, velocity, effort):
-        if source is not None:
-            valid &= ~_bridged(source, grid_ns, max_gap_s)
+    for _, at in found_at:
+        valid &= ~at.bridged
     held = None
     if command is not None:
         # The first instant may lie a rounded nanosecond before the first command.
         last = np.searchsorted(command.t_ns, grid_ns, side="right") - 1
-        held = columns(command)[np.maximum(last, 0)]
+        columns = [command.joints.index(n) for n in names]
+        held = command.values[:, columns][np.maximum(last, 0)]
     return Trajectory(
         t_s=t_s,
         joints=names,
-        q=interpolate(position),
-        qd=None if velocity is None else interpolate(velocity),
-        tau=None if effort is None else interpolate(effort),
+        q=q,
+        qd=qd,
+        tau=tau,
         q_command=held,
         valid=valid,
     )
@@ -146,17 +162,11 @@ def _clock(
         raise RecordingError(
             f"recording '{name}': its signals have no stretch of time in common: {found}"
         )
+    count, known = last - first + 1, sum(len(c.t_ns) for c in channels)
+    if count > MOST_INSTANTS and count > 100 * known:
+        raise RecordingError(
+            f"recording '{name}': {known} samples span {(last_ns - first_ns) * 1e-9:g} s, which is "
+            f"{count} instants at {rate_hz:g} Hz; is the time unit right, or a stamp wrong?"
+        )
     t_s = np.arange(first, last + 1) / rate_hz
     return t0_ns + np.rint(t_s * 1e9).astype(np.int64), t_s
-
-
-def _bridged(
-    source: Channel, grid_ns: Int[np.ndarray, "time"], max_gap_s: float | None
-) -> Bool[np.ndarray, "time"]:
-    """Tell which instants lie inside a gap of the channel, not on the samples around it."""
-    limit_ns = source.limit_ns if max_gap_s is None else max_gap_s * 1e9
-    gap = np.diff(source.t_ns) > limit_ns
-    before = np.searchsorted(source.t_ns, grid_ns, side="left")
-    after = np.searchsorted(source.t_ns, grid_ns, side="right")
-    between = (before == after) & (before > 0) & (before < len(source.t_ns))
-    return np.asarray(between & gap[np.clip(before - 1, 0, len(gap) - 1)])

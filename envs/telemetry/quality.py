@@ -42,7 +42,7 @@ def check(
             f"recording '{recording.name}' has no usable positions: "
             f"{'none is a finite number' if position is None else 'fewer than two samples'}"
         )
-    start_ns = min(int(s.t_ns.min()) for s in recording.streams if len(s.t_ns))
+    start_ns = min(int(tidy(s).t_ns[0]) for s in recording.streams if len(s.t_ns))
     findings: list[Finding] = []
     for damage in recording.damage:
         lost = "" if damage.lost_s is None else f"; {damage.lost_s:.3f} s lost"

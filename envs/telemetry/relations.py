@@ -11,6 +11,8 @@ from scipy.ndimage import uniform_filter1d
 MOST_SAMPLES = 20_000
 # Both signals are averaged over this time, three times, first.
 SMOOTH_S = 0.02
+# Numbers beyond it are no measurements, but bits that fell over.
+LARGEST = 1e50
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,11 @@ def relate(
         y: What follows.
         most_lag_s: The longest lag that is looked for, either way.
     """
-    if len(t_s) > MOST_SAMPLES:
-        start = (len(t_s) - MOST_SAMPLES) // 2
-        t_s, x, y = (a[start : start + MOST_SAMPLES] for a in (t_s, x, y))
+    first, end = _stretch(t_s)
+    t_s, x, y = t_s[first:end], x[first:end], y[first:end]
     if len(t_s) < 20 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    if max(np.abs(x).max(), np.abs(y).max()) > LARGEST:
         return None
     step = float(np.median(np.diff(t_s)))
     most = min(most_lag_s, (t_s[-1] - t_s[0]) / 10)
@@ -94,6 +97,16 @@ def relate(
     variance = float(np.var(target[use]))
     explained = 1 - float(np.var(rest[use])) / variance if variance > 0 else 0.0
     return Relation(scale, lag, offset, explained)
+
+
+def _stretch(t_s: Float[np.ndarray, "sample"]) -> tuple[int, int]:
+    """Return the bounds of the longest stretch without a gap of a second, or of its middle."""
+    cuts = np.flatnonzero(np.diff(t_s) > 1.0) + 1
+    bounds = np.concatenate([[0], cuts, [len(t_s)]])
+    longest = int(np.argmax(np.diff(bounds)))
+    first, end = int(bounds[longest]), int(bounds[longest + 1])
+    spare = max(0, end - first - MOST_SAMPLES)
+    return first + spare // 2, end - (spare - spare // 2)
 
 
 def _explained(x: Float[np.ndarray, "time"], y: Float[np.ndarray, "time"], k: int) -> float:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from envs.errors import RecordingError
-from envs.telemetry.readers.contract import UNPROTECTED, Table
-from envs.telemetry.readers.parquet import first_line
+from envs.telemetry.readers.contract import UNPROTECTED, Table, one_line
 
 # More than a log holds: what claims more is damaged, or not meant for us.
 MAX_BYTES = 8 << 30
@@ -35,7 +34,7 @@ def load_npz(path: Path, wanted: Collection[str] | None = None) -> Table:
     except RecordingError:
         raise
     except Exception as error:  # whatever numpy and zipfile stumble over, the file is broken
-        raise RecordingError(f"{path}: this is no whole npz file: {first_line(error)}") from None
+        raise RecordingError(f"{path}: this is no whole npz file: {one_line(error)}") from None
     columns, metadata = _split(found)
     return Table(columns | dict.fromkeys(others, np.empty(0)), metadata, "crc checked")
 
@@ -72,7 +71,7 @@ def load_hdf5(path: Path, wanted: Collection[str] | None = None) -> Table:
     except RecordingError:
         raise
     except Exception as error:  # h5py raises whatever fits the C library's complaint
-        raise RecordingError(f"{path}: this is no whole HDF5 file: {first_line(error)}") from None
+        raise RecordingError(f"{path}: this is no whole HDF5 file: {one_line(error)}") from None
     columns, more = _split(found)
     return Table(
         columns | dict.fromkeys(others, np.empty(0)),
@@ -105,7 +104,7 @@ def load_matlab(path: Path, wanted: Collection[str] | None = None) -> Table:
     try:
         content = loadmat(path, squeeze_me=True, struct_as_record=True)
     except Exception as error:  # scipy raises whatever it stumbles over
-        raise RecordingError(f"{path}: this is no whole .mat file: {first_line(error)}") from None
+        raise RecordingError(f"{path}: this is no whole .mat file: {one_line(error)}") from None
     found: dict[str, np.ndarray] = {}
     for name, value in content.items():
         if not name.startswith("__"):

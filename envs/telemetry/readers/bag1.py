@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from envs.errors import RecordingError
-from envs.telemetry.readers.contract import Log, Topic
+from envs.telemetry.readers.contract import Log, Topic, one_line
 from envs.telemetry.readers.ros import Decoder, each
 from envs.telemetry.recording import Damage
 
@@ -71,7 +71,7 @@ def load(path: Path, topics: Collection[str] | None = None) -> Log:
                 )
             )
         except Exception as error:  # definitions and messages fail in many ways
-            text = str(error)
+            text = one_line(error)
             prefix = "" if text.startswith(str(path)) else f"{path}: {topic}: "
             raise RecordingError(f"{prefix}{text}") from None
         found[topic] = Topic(kind, [*before, *decoded])

@@ -3,15 +3,18 @@
 import re
 import sqlite3
 from collections.abc import Collection
+from itertools import pairwise
 from pathlib import Path
 
 from envs.errors import RecordingError
 from envs.telemetry.readers import mcap_file
-from envs.telemetry.readers.contract import UNPROTECTED, Log, Topic
+from envs.telemetry.readers.contract import UNPROTECTED, Log, Topic, one_line
 from envs.telemetry.readers.ros import Decoder, each
 from envs.telemetry.recording import Damage
 
 SUFFIXES = (".db3", ".mcap")
+# Messages in a row that are looked for in vain before a damaged bag is taken to end.
+MOST_LOST = 10_000
 
 
 def files(path: Path) -> tuple[Path, ...]:
@@ -37,25 +40,54 @@ def load(path: Path, topics: Collection[str] | None = None) -> Log:
         RecordingError: The file is neither SQLite nor MCAP, or a message cannot be decoded.
     """
     with path.open("rb") as stream:
-        head = stream.read(16)
+        head = stream.read(100)
     if head.startswith(b"\x89MCAP"):
         return mcap_file.load(path, topics)
-    if head != b"SQLite format 3\0":
+    if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
         raise RecordingError(f"{path}: this is neither an SQLite nor an MCAP file")
-    uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    damage = _cut(head, path)
+    connection = sqlite3.connect(":memory:")
     try:
-        connection = sqlite3.connect(uri, uri=True)
-    except sqlite3.Error as error:
-        raise RecordingError(f"{path}: this is no whole SQLite file: {error}") from None
-    try:
-        return _read(connection, path, topics)
+        if damage:
+            # The last page that is not whole would be filled up with zeros.
+            data = path.read_bytes()
+            pages = len(data) // _page(head)
+            if not pages:
+                raise sqlite3.DatabaseError("not one page is whole")
+            connection.deserialize(data[: pages * _page(head)])
+            # Without it SQLite does not read a single page of a file shorter than it says.
+            connection.execute("PRAGMA writable_schema = ON")
+        else:
+            connection.close()
+            uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+            connection = sqlite3.connect(uri, uri=True)
+        return _read(connection, path, topics, damage)
     except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
-        raise RecordingError(f"{path}: this is no whole ROS 2 bag: {error}") from None
+        raise RecordingError(f"{path}: this is no whole ROS 2 bag: {one_line(error)}") from None
     finally:
         connection.close()
 
 
-def _read(connection: sqlite3.Connection, path: Path, topics: Collection[str] | None) -> Log:
+def _page(head: bytes) -> int:
+    size = int.from_bytes(head[16:18], "big")
+    return 65536 if size in (0, 1) else size
+
+
+def _cut(head: bytes, path: Path) -> list[Damage]:
+    """Compare the size of the file with what its header says (https://sqlite.org/fileformat.html)."""
+    said = _page(head) * int.from_bytes(head[28:32], "big")
+    size = path.stat().st_size
+    if said <= size:
+        return []
+    return [Damage(path.name, f"it is cut off: {size} of {said} bytes are there", size)]
+
+
+def _read(
+    connection: sqlite3.Connection,
+    path: Path,
+    topics: Collection[str] | None,
+    damage: list[Damage],
+) -> Log:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     lacking = sorted({"topics", "messages"} - tables)
     if lacking:
@@ -69,7 +101,6 @@ def _read(connection: sqlite3.Connection, path: Path, topics: Collection[str] | 
             except Exception:  # a definition we cannot parse matters only where it is used
                 continue
     found: dict[str, Topic] = {}
-    damage: list[Damage] = []
     for number, name, kind, serialization in connection.execute(
         "SELECT id, name, type, serialization_format FROM topics"
     ).fetchall():
@@ -93,31 +124,53 @@ def _rows(
     connection: sqlite3.Connection, topic: int, path: Path, damage: list[Damage]
 ) -> list[tuple[int, bytes]]:
     """Return time and bytes of each message, in the order they were written."""
-    rows: list[tuple[int, bytes]] = []
+    query = "SELECT id, timestamp, data FROM messages NOT INDEXED WHERE topic_id = ? ORDER BY id"
+    rows: list[tuple[int, int, bytes]] = []
     try:
-        # The order of the table, not of its index, which is of no use once the file is cut.
-        for stamp, data in connection.execute(
-            "SELECT timestamp, data FROM messages NOT INDEXED WHERE topic_id = ? ORDER BY id",
-            (topic,),
-        ):
-            if type(stamp) is not int or not isinstance(data, bytes):
-                raise sqlite3.DatabaseError("a message is not bytes with a time")
-            rows.append((stamp, data))
+        # The order of the table, not of its index, which is of no use once the file is damaged.
+        rows.extend(connection.execute(query, (topic,)))
     except sqlite3.Error as error:
+        known = {row[0] for row in rows}
+        rows += _one_by_one(connection, topic, max(known, default=0) + 1)
         if not rows:
             raise
-        detail = f"it is cut off or damaged after {len(rows)} messages: {error}"
-        damage.append(Damage(path.name, detail, len(rows), _lost_s(connection, rows[-1][0])))
+        detail = f"some pages are lost or damaged: {one_line(error)}; {len(rows)} messages are left"
+        damage.append(Damage(path.name, detail, max(known, default=0), _lost_s(rows)))
+    if any(type(t) is not int or not isinstance(data, bytes) for _, t, data in rows):
+        raise RecordingError(f"{path}: a message is not bytes with a time")
+    return [(stamp, data) for _, stamp, data in rows]
+
+
+def _one_by_one(
+    connection: sqlite3.Connection, topic: int, first: int
+) -> list[tuple[int, int, bytes]]:
+    """Look up each message by its number, until none has been there for long."""
+    query = "SELECT id, timestamp, data FROM messages WHERE id = ? AND topic_id = ?"
+    rows: list[tuple[int, int, bytes]] = []
+    number = last = first
+    while number - last < MOST_LOST:
+        try:
+            found = connection.execute(query, (number, topic)).fetchall()
+        except sqlite3.Error:
+            found = []
+        if found:
+            rows += found
+            last = number
+        number += 1
     return rows
 
 
-def _lost_s(connection: sqlite3.Connection, last_ns: int) -> float | None:
-    """Return the time from the last message that was read to the last of the index, if it lives."""
-    try:
-        (end_ns,) = connection.execute("SELECT MAX(timestamp) FROM messages").fetchone()
-    except sqlite3.Error:
-        return None
-    return max(0.0, (end_ns - last_ns) * 1e-9) if type(end_ns) is int else None
+def _lost_s(rows: list[tuple[int, int, bytes]]) -> float | None:
+    """Return the time that lost messages span between those that are left, s.
+
+    What lies behind the last of them is not known.
+    """
+    steps = [
+        (after[1] - before[1]) * 1e-9
+        for before, after in pairwise(rows)
+        if after[0] - before[0] > 1 and type(before[1]) is int and type(after[1]) is int
+    ]
+    return sum(steps) if steps else None
 
 
 def _numbered(path: Path) -> tuple[str, int, str]:

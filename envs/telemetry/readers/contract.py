@@ -58,3 +58,9 @@ class Log:
     metadata: Mapping[str, str] = field(default_factory=dict)
     protection: str = UNPROTECTED
     damage: tuple[Damage, ...] = ()
+
+
+def one_line(error: BaseException) -> str:
+    """Return a library's complaint as one line that is not too long, or its kind."""
+    text = " ".join(str(error).split())
+    return (text if len(text) <= 300 else f"{text[:297]}...") or type(error).__name__

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from envs.errors import RecordingError
-from envs.telemetry.readers.contract import Table
-from envs.telemetry.readers.parquet import first_line
+from envs.telemetry.readers.contract import Table, one_line
 from envs.telemetry.recording import Damage
 
 SUFFIXES = (".csv", ".tsv")
@@ -34,7 +33,11 @@ def load(path: Path, wanted: Collection[str] | None = None) -> Table:
     except UnicodeDecodeError:
         raise RecordingError(f"{path}: this is not a text file") from None
     separator = max(SEPARATORS, key=header.count)
-    names = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
+    try:
+        fields = next(csv.reader([header], delimiter=separator), [])
+    except csv.Error as error:
+        raise RecordingError(f"{path}: the header line is broken: {error}") from None
+    names = [name.strip() for name in fields]
     if not any(names) or not first.endswith(b"\n"):
         raise RecordingError(f"{path}: there is no header line with the names of the columns")
     if len(set(names)) != len(names):
@@ -53,7 +56,7 @@ def load(path: Path, wanted: Collection[str] | None = None) -> Table:
             body, has_header=False, separator=separator, schema=dict.fromkeys(names, pl.String)
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise RecordingError(f"{path}: not a table: {first_line(error)}") from None
+        raise RecordingError(f"{path}: not a table: {one_line(error)}") from None
     used = [name for name in names if wanted is None or name in wanted]
     columns = {name: _numbers(frame[name], path, wanted is not None) for name in used}
     for name in names:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from envs.errors import RecordingError
-from envs.telemetry.readers.contract import UNPROTECTED, Log, Topic
+from envs.telemetry.readers.contract import UNPROTECTED, Log, Topic, one_line
 from envs.telemetry.readers.ros import ENCODINGS, Decoder, decode_json, each
 from envs.telemetry.recording import Damage
 
@@ -79,7 +79,7 @@ def _read(stream: Any, path: Path, contents: _Contents) -> None:
     except Exception as error:  # whatever the library stumbles over, the file is what is broken
         if (isinstance(error, InvalidMagic) and stream.tell() <= 8) or size < 8:
             raise RecordingError(f"{path}: this is no MCAP file") from None
-        fault = str(error) or type(error).__name__
+        fault = one_line(error)
         if contents.ended:
             detail = f"the index is cut off or damaged ({fault}); the messages are whole"
             contents.damage.append(Damage(path.name, detail, stream.tell(), 0.0))
@@ -96,7 +96,7 @@ def _take(record: Any, path: Path, at: int, contents: _Contents) -> None:
             inside = list(_unpack(record))
         except Exception as error:  # zstd, lz4 and the record reader each raise their own
             lost_s = (record.message_end_time - record.message_start_time) * 1e-9
-            detail = f"a chunk is damaged and left out: {str(error) or type(error).__name__}"
+            detail = f"a chunk is damaged and left out: {one_line(error)}"
             contents.damage.append(Damage(path.name, detail, at, lost_s))
             return
         contents.checked.append(record.uncompressed_crc != 0)
@@ -149,6 +149,6 @@ def _decoded(
     except RecordingError:
         raise
     except Exception as error:
-        text = str(error)
+        text = one_line(error)
         prefix = "" if text.startswith(str(path)) else f"{path}: {channel.topic}: "
         raise RecordingError(f"{prefix}{text}") from None

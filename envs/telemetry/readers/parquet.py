@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from envs.errors import RecordingError
-from envs.telemetry.readers.contract import Table
+from envs.telemetry.readers.contract import Table, one_line
 
 SUFFIXES = (".parquet", ".pq")
 
@@ -29,9 +29,7 @@ def load(path: Path, wanted: Collection[str] | None = None) -> Table:
         frame = pl.read_parquet(path, columns=names)
         columns = {name: numbers(frame[name], path) for name in names}
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-        raise RecordingError(
-            f"{path}: this is no whole Parquet file: {first_line(error)}"
-        ) from None
+        raise RecordingError(f"{path}: this is no whole Parquet file: {one_line(error)}") from None
     for name in schema:
         # Told by name, so that a wrong one can be answered with what there is.
         columns.setdefault(name, np.empty(0))
@@ -77,9 +75,3 @@ def _plain(series: Any) -> np.ndarray:
     if series.null_count():
         series = series.cast(pl.Float64).fill_null(np.nan)
     return np.asarray(series.to_numpy())
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of a library's complaint, or its kind."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

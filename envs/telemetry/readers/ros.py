@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from envs.telemetry.readers.contract import one_line
+
 ENCODINGS = ("json", "cdr", "ros1")
 
 
@@ -67,5 +69,5 @@ def each(
         except ValueError as error:
             raise ValueError(f"{error}" if place in str(error) else f"{place}: {error}") from None
         except Exception as error:  # the generated decoders stumble in many ways
-            fault = str(error) or type(error).__name__
+            fault = one_line(error)
             raise ValueError(f"{place} cannot be decoded: {fault}") from None

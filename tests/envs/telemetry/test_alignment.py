@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.errors import RecordingError
 from envs.telemetry.alignment import align
 from envs.telemetry.recording import Recording, Stream
+from envs.telemetry.resampling import Policy
 from tests.envs.telemetry.tiny import recording
 
 JOINTS = ("a", "b")
@@ -60,6 +61,7 @@ def test_an_unknown_joint_lists_the_stages() -> None:
     assert "joint_names" in text
 
 
+@settings(deadline=None)
 @given(
     start_ns=st.integers(0, 10**10),
     steps=st.integers(30, 2000),
@@ -80,6 +82,7 @@ def test_the_clock_is_exact_and_covers_the_overlap(
     assert last_s - 1 / rate_hz < t_s[-1] <= last_s + 1e-8
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_neither_order_nor_duplicates_change_the_result(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -164,3 +167,48 @@ def test_what_cannot_be_aligned_is_refused() -> None:
     other = Stream("c", (T * 1e9).astype(int), ("b",), {"command_position": wave(T)[:, :1]})
     with pytest.raises(RecordingError, match=r"states \(a\) and commands \(b\) have no joint"):
         align(Recording("x", (states, other), {}), JOINTS)
+
+
+def test_a_spline_tells_a_smooth_signal_better_and_a_held_one_repeats_its_samples() -> None:
+    t = np.arange(200) * 0.01
+    smooth = recording(t, {"position": np.sin(6 * t)[:, None]}, joints=("a",))
+
+    def error(policy: Policy) -> float:
+        aligned = align(smooth, ["a"], policy=policy)
+        inside = (aligned.t_s > 0.1) & (aligned.t_s < 1.8)
+        return float(np.abs(aligned.q[:, 0] - np.sin(6 * aligned.t_s))[inside].max())
+
+    # Linear: h²/8·max|q''| = 1e-4/8·36; cubic: 5/384·h⁴·6⁴.
+    assert error("linear") == pytest.approx(4.5e-4, rel=0.02)
+    assert error("spline") < 2e-7
+    held = align(smooth, ["a"], policy="hold")
+    assert set(held.q[:, 0]) <= set(np.sin(6 * t))
+    assert held.q[15, 0] == np.sin(6 * t[1])
+
+
+def test_a_spline_stops_at_a_gap() -> None:
+    t = np.concatenate([np.arange(50), np.arange(100, 150)]) * 0.01
+    q = np.where(t < 0.7, 0.0, 1.0) + 1e-3 * np.sin(40 * t)
+    aligned = align(recording(t, {"position": q[:, None]}, joints=("a",)), ["a"], policy="spline")
+    bridged = (aligned.t_s > t[49]) & (aligned.t_s < t[50])
+    np.testing.assert_array_equal(aligned.measured, ~bridged)
+    # A spline through the gap would swing by far more than the wave of 1e-3 on either side.
+    assert np.abs(aligned.q[~bridged, 0] - np.rint(aligned.q[~bridged, 0])).max() < 1.01e-3
+    assert ((aligned.q >= -2e-3) & (aligned.q <= 1.002)).all()
+
+
+def test_one_wrong_stamp_neither_moves_the_start_nor_fills_the_memory() -> None:
+    t = np.arange(100) * 0.01
+    for wrong in (-1e6, 1e6):
+        stamps = t.copy()
+        stamps[40] = wrong
+        aligned = align(recording(stamps, {"position": t[:, None]}, joints=("a",)), ["a"])
+        assert aligned.t_s[0] == 0.0
+        assert len(aligned.t_s) == 991
+        np.testing.assert_allclose(aligned.q[:, 0], aligned.t_s, atol=1e-12)
+
+
+def test_a_time_unit_that_cannot_be_right_is_named() -> None:
+    t = np.arange(100) * 1e5
+    with pytest.raises(RecordingError, match="is the time unit right"):
+        align(recording(t, {"position": t[:, None]}, joints=("a",)), ["a"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.errors import RecordingError
@@ -21,6 +21,7 @@ def trajectory(f_hz: float, *, velocity: bool = True, noise: float = 0.0) -> Tra
     return Trajectory(T, ("a",), q, qd=qd if velocity else None, tau=tau)
 
 
+@settings(deadline=None)
 @given(f_hz=st.floats(1.0, 40.0), cutoff_hz=st.floats(5.0, 30.0))
 def test_the_gain_is_a_squared_butterworth_without_delay(f_hz: float, cutoff_hz: float) -> None:
     w = 2 * np.pi * f_hz

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.errors import RecordingError
@@ -28,6 +28,7 @@ def one(path: Path, **fields: Any) -> Path:
     return write_mcap(path, [("/joint_states", 5, joint_state(7, **fields))])
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(
         st.tuples(st.integers(0, 2**62), st.lists(finite, min_size=6, max_size=6)),
@@ -151,6 +152,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return write_mcap(tmp_path_factory.mktemp("whole") / "x.mcap", messages).read_bytes()
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_damage_is_noticed_or_harmless(whole: bytes, data: st.DataObject) -> None:
     """Cut the file, or flip one bit: never may other values come back."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.errors import RecordingError
@@ -117,6 +117,7 @@ def test_a_gap_is_four_steps_but_never_under_20_ms() -> None:
     assert gap_limit_ns(np.arange(9) * 10_000_000) == 40_000_000
 
 
+@settings(deadline=None)
 @given(
     stamps=st.lists(st.integers(0, 40), min_size=2, max_size=60).filter(lambda t: len(set(t)) > 1)
 )
