@@ -63,7 +63,8 @@ def fit_rollouts(
     """Find what makes the twin's answer to the recorded commands the measured one.
 
     Coulomb and viscous friction, rotor inertia, gains and delay of each recorded joint are fitted;
-    inertias, Stribeck's excess, torque limits and offsets stay as the stage has them. What the
+    inertias, Stribeck's excess, torque limits and offsets stay as the stage has them. The
+    standard deviations are those that are left when all of that is right. What the
     evolution finds is polished by a few rounds of least squares over all joints at once, with the
     Jacobian that the standard deviations need anyway.
 

@@ -1,0 +1,32 @@
+"""The evolution on the sample, which another engine made: what the issue of it asks for."""
+
+import numpy as np
+import pytest
+
+from calibration.evolution import fit_rollouts
+from envs.telemetry.alignment import align
+from envs.telemetry.read import read
+from tests.envs.telemetry.tiny import PANDA, shipped
+from tests.true_panda import TRUTH, true_panda
+
+
+@pytest.mark.slow
+def test_the_samples_drives_and_frictions_are_found() -> None:
+    result = fit_rollouts(
+        true_panda(actuators=False),
+        align(read(shipped("sample")), PANDA),
+        train_end_s=0.7 * 28,
+        seed=0,
+        workers=2,
+    )
+
+    def found(field: str) -> np.ndarray:
+        return np.array([result.parameters[f"{joint}.{field}"].value for joint in PANDA])
+
+    np.testing.assert_allclose(found("friction.coulomb"), TRUTH["coulomb"], rtol=0.10)
+    np.testing.assert_allclose(found("friction.viscous"), TRUTH["viscous"], rtol=0.20)
+    np.testing.assert_allclose(found("armature"), TRUTH["armature"], rtol=0.20)
+    np.testing.assert_allclose(found("drive.stiffness"), TRUTH["stiffness"], rtol=0.03)
+    np.testing.assert_allclose(found("drive.damping"), TRUTH["damping"], rtol=0.03)
+    np.testing.assert_allclose(found("delay_s"), TRUTH["delay_s"], atol=5e-4)
+    assert max(result.metrics["cost"]) < 1.2
