@@ -7,18 +7,21 @@ schema's attribute: if a stronger layer changes that one, the companion is out o
 A companion of zero mass says that a body is massless, where USD's plain zero means "not given".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from envs.errors import StageError
 from envs.stage.units import Quantity
 
 TWIN = "twin:"
 """Prefix of attributes that no schema has; their values are in SI."""
 EXACT = "twin:exact:"
+FARTHEST = 1e12
+"""No stage measures, places or scales things by more: far beyond, products overflow."""
 CUSTOM_DATA = "twin"
 """Key of customData and customLayerData under which provenance is kept."""
 
@@ -101,16 +104,64 @@ def to_array(value: Any) -> Float[np.ndarray, "..."]:
     return np.array(value, float)
 
 
-def read_exact(prim: Any, name: str) -> Float[np.ndarray, "..."] | None:
-    """Return an attribute's value in double precision, or None where nothing authored it."""
-    value = authored(prim, name)
-    if value is None:
+def numbers(prim: Any, name: str, shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
+    """Return an attribute's value as float64, authored or the schema's default.
+
+    Raises:
+        StageError: There is none, or it is no number (or not as many numbers) as it should be.
+    """
+    value = prim.GetAttribute(name).Get() if prim.GetAttribute(name) else None
+    try:
+        array = to_array(value)
+    except (TypeError, ValueError):
+        array = None
+    if value is None or array is None or array.shape != shape:
+        what = f"{shape[0]} numbers" if shape else "a number"
+        raise StageError(f"{prim.GetPath()}: {name} must be {what}, not {value}")
+    return array
+
+
+def number(prim: Any, name: str) -> float:
+    """Return an attribute's number, authored or the schema's default.
+
+    Raises:
+        StageError: There is none, or it is not finite or beyond `FARTHEST`.
+    """
+    value = float(numbers(prim, name, ()))
+    if not abs(value) <= FARTHEST:
+        raise StageError(f"{prim.GetPath()}: {name} must be finite, not {value}")
+    return value
+
+
+def choice(prim: Any, name: str, allowed: Collection[str]) -> str:
+    """Return an attribute's token, authored or the schema's default.
+
+    Raises:
+        StageError: It is none of those allowed.
+    """
+    value = prim.GetAttribute(name).Get() if prim.GetAttribute(name) else None
+    if value not in allowed:
+        raise StageError(
+            f"{prim.GetPath()}: {name} must be one of {', '.join(allowed)}, not {value}"
+        )
+    return str(value)
+
+
+def read_exact(
+    prim: Any, name: str, shape: tuple[int, ...] = ()
+) -> Float[np.ndarray, "..."] | None:
+    """Return an attribute's value in double precision, or None where nothing authored it.
+
+    Raises:
+        StageError: It is not of the given shape.
+    """
+    if authored(prim, name) is None:
         return None
-    rounded = to_array(value)
+    rounded = numbers(prim, name, shape)
     companion = authored(prim, EXACT + name)
     if companion is None:
         return rounded
-    exact = to_array(companion)
+    exact = numbers(prim, EXACT + name, shape)
     same = exact.shape == rounded.shape and np.array_equal(
         exact.astype(np.float32), rounded.astype(np.float32)
     )

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from envs.errors import StageError
 from envs.frames import pose
-from envs.stage.attributes import applied, authored
+from envs.stage.attributes import applied, authored, choice, number
 from envs.stage.scene import Contact, Material, Mesh, Shape, ShapeKind
 from envs.stage.surfaces import Surfaces
 
@@ -34,7 +34,7 @@ def _contact(prim: Any) -> Contact | None:
     if not material or "PhysicsMaterialAPI" not in applied(material.GetPrim()):
         return None
     values = [
-        float(authored(material.GetPrim(), f"physics:{name}") or 0.0)
+        number(material.GetPrim(), f"physics:{name}")
         for name in ("staticFriction", "dynamicFriction", "restitution")
     ]
     if min(values) < 0 or not np.isfinite(values).all():
@@ -62,7 +62,7 @@ def _shape(prim: Any, A: Float[np.ndarray, "4 4"], material: Material | None) ->
         return _baked(path, mesh, A, material)
     if kind == "Plane":
         return _baked(path, _plane(prim), A, material)
-    axis = _FROM_Z[str(prim.GetAttribute("axis").Get())] if kind not in ("Cube", "Sphere") else None
+    axis = _FROM_Z[choice(prim, "axis", _FROM_Z)] if kind not in ("Cube", "Sphere") else None
     B = A[:3, :3] if axis is None else A[:3, :3] @ axis
     norms = np.linalg.norm(B, axis=0)
     if norms.min() <= 0:
@@ -74,24 +74,23 @@ def _shape(prim: Any, A: Float[np.ndarray, "4 4"], material: Material | None) ->
         R = R * [-1.0, 1.0, 1.0]
     X_BS = pose(R, A[:3, 3])
 
-    def number(name: str) -> float:
-        return float(prim.GetAttribute(name).Get())
-
     def round_radius(scales: Float[np.ndarray, "n"]) -> float:
         if np.ptp(scales) > _ROUND * scales.max():
             raise StageError(f"{path}: a {kind} with scale {norms} is not round; make it a mesh")
-        return number("radius") * float(scales[0])
+        return number(prim, "radius") * float(scales[0])
 
     if kind == "Cube":
         return Shape(
-            path, "box", X_BS, tuple(float(number("size") * s) for s in norms), None, material
+            path, "box", X_BS, tuple(float(number(prim, "size") * s) for s in norms), None, material
         )
     if kind == "Sphere":
         return Shape(path, "sphere", X_BS, (round_radius(norms),), None, material)
     if kind == "Cone":
-        return _baked(path, _cone(number("radius"), number("height")), _turned(A, B), material)
+        return _baked(
+            path, _cone(number(prim, "radius"), number(prim, "height")), _turned(A, B), material
+        )
     scales = norms if kind == "Capsule" else norms[:2]
-    size = (round_radius(scales), number("height") * float(norms[2]))
+    size = (round_radius(scales), number(prim, "height") * float(norms[2]))
     shape_kind: ShapeKind = "capsule" if kind == "Capsule" else "cylinder"
     return Shape(path, shape_kind, X_BS, size, None, material)
 
@@ -126,14 +125,17 @@ def _baked(path: str, mesh: Mesh, A: Float[np.ndarray, "4 4"], material: Materia
 def _triangles(prim: Any) -> tuple[Mesh, Int[np.ndarray, "_"]]:
     """Return a UsdGeomMesh as triangles, and the polygon each of them came from."""
     path = prim.GetPath()
-    points, counts, corners = (
-        np.array(authored(prim, name) if authored(prim, name) is not None else ())
-        for name in ("points", "faceVertexCounts", "faceVertexIndices")
-    )
+    points = _array(prim, "points", (3,))
+    counts, corners = (_array(prim, f"faceVertex{name}", ()) for name in ("Counts", "Indices"))
     if len(points) == 0 or len(counts) == 0:
         raise StageError(f"{path}: the mesh has no faces")
     corners, counts = corners.astype(int), counts.astype(int)
-    if counts.sum() != len(corners) or corners.min() < 0 or corners.max() >= len(points):
+    if (
+        counts.min() < 0
+        or counts.sum() != len(corners)
+        or corners.min(initial=0) < 0
+        or corners.max(initial=0) >= len(points)
+    ):
         raise StageError(f"{path}: the mesh's face indices do not match its {len(points)} points")
     if not np.isfinite(points).all():
         raise StageError(f"{path}: the mesh has points that are not finite")
@@ -159,6 +161,17 @@ def _triangles(prim: Any) -> tuple[Mesh, Int[np.ndarray, "_"]]:
     if normals is not None:
         normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
     return Mesh(points, triangles, normals, uvs), polygon
+
+
+def _array(prim: Any, name: str, row: tuple[int, ...]) -> Float[np.ndarray, "n ..."]:
+    """Return an attribute that holds an array of numbers or of rows; empty where there is none."""
+    value = authored(prim, name)
+    array = np.zeros((0, *row)) if value is None else np.array(value)
+    if array.dtype.kind not in "iuf" or array.shape[1:] != row or array.ndim != 1 + len(row):
+        if array.size == 0 and array.ndim == 1:  # an empty USD array has no rows
+            return np.zeros((0, *row))
+        raise StageError(f"{prim.GetPath()}: {name} is no array of {row[0] if row else 1} numbers")
+    return np.asarray(array, float)
 
 
 def _varying(
@@ -235,7 +248,7 @@ def _cone(radius: float, height: float, sides: int = 64) -> Mesh:
 
 
 def _plane(prim: Any) -> Mesh:
-    x, y = (float(prim.GetAttribute(name).Get()) / 2 for name in ("width", "length"))
+    x, y = (number(prim, name) / 2 for name in ("width", "length"))
     corners = np.array([[-x, -y, 0], [x, -y, 0], [x, y, 0], [-x, y, 0]])
-    turn = _FROM_Z[str(prim.GetAttribute("axis").Get())]
+    turn = _FROM_Z[choice(prim, "axis", _FROM_Z)]
     return Mesh(corners @ turn.T, np.array([[0, 1, 2], [0, 2, 3]]))

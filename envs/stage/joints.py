@@ -9,13 +9,14 @@ from jaxtyping import Float
 
 from envs.errors import StageError
 from envs.frames import Pose, from_quaternion, pose
-from envs.stage.attributes import JOINT_FIELDS, authored, read_exact
+from envs.stage.attributes import FARTHEST, JOINT_FIELDS, authored, choice, read_exact
 from envs.stage.diagnostics import Diagnostics
 from envs.stage.scene import FREEDOMS, Drive, Freedom, Friction, JointKind
 from envs.stage.traversal import BodyPrim, Transforms
 from envs.stage.units import Units
 
 AXES = {"X": np.array([1.0, 0, 0]), "Y": np.array([0, 1.0, 0]), "Z": np.array([0, 0, 1.0])}
+_FINITE = frozenset(JOINT_FIELDS) - {"lower", "upper", "velocity_limit", "effort_limit"}
 SUPPORTED = (
     "PhysicsRevoluteJoint",
     "PhysicsPrismaticJoint",
@@ -118,7 +119,7 @@ def _dofs(prim: Any, type_name: str, units: Units, notes: Diagnostics) -> tuple[
     if type_name == "PhysicsFixedJoint":
         return ()
     if type_name in ("PhysicsRevoluteJoint", "PhysicsPrismaticJoint"):
-        axis, turns = str(prim.GetAttribute("physics:axis").Get()), "Rev" in type_name
+        axis, turns = choice(prim, "physics:axis", AXES), "Rev" in type_name
         freedom: Freedom = f"{'rot' if turns else 'trans'}{axis}"  # type: ignore[assignment]
         name = "angular" if turns else "linear"
         return (Dof(freedom, name, read_values(prim, name, units, notes)),)
@@ -133,7 +134,7 @@ def _dofs(prim: Any, type_name: str, units: Units, notes: Diagnostics) -> tuple[
             free.append(freedom)
     if type_name == "PhysicsSphericalJoint":
         for end in (0, 1):
-            cone = authored(prim, f"physics:coneAngle{end}Limit")
+            cone = read_exact(prim, f"physics:coneAngle{end}Limit")
             if cone is not None and cone >= 0:
                 notes.add("refused", prim, f"physics:coneAngle{end}Limit {cone:g} is not read")
     if sum(freedom.startswith("rot") for freedom in free) > 1:
@@ -149,8 +150,11 @@ def _dofs(prim: Any, type_name: str, units: Units, notes: Diagnostics) -> tuple[
 def _end(
     prim: Any, side: Literal[0, 1], bodies: Mapping[str, BodyPrim], transforms: Transforms
 ) -> JointEnd:
-    position = read_exact(prim, f"physics:localPos{side}")
-    rotation = read_exact(prim, f"physics:localRot{side}")
+    position = read_exact(prim, f"physics:localPos{side}", (3,))
+    rotation = read_exact(prim, f"physics:localRot{side}", (4,))
+    # A NaN is not at most anything.
+    if not all(v is None or (np.abs(v) <= FARTHEST).all() for v in (position, rotation)):
+        raise StageError(f"{prim.GetPath()}: the joint frame in body {side} is not finite")
     p = np.zeros(3) if position is None else position
     R = np.eye(3) if rotation is None or not rotation.any() else from_quaternion(rotation)
     targets = prim.GetRelationship(f"physics:body{side}").GetTargets()
@@ -188,7 +192,7 @@ def read_values(prim: Any, dof: str, units: Units, notes: Diagnostics) -> dict[s
     for field, candidates in JOINT_FIELDS.items():
         for candidate in candidates:
             value = read_exact(prim, candidate.attribute.format(dof=dof))
-            if value is None or (value.ndim == 0 and np.isnan(value)):
+            if value is None or np.isnan(value):
                 continue
             factor = units.joint_factor(candidate.quantity, angular=angular)
             found[field], sources[field] = float(value) * factor, candidate.schema
@@ -201,6 +205,8 @@ def read_values(prim: Any, dof: str, units: Units, notes: Diagnostics) -> dict[s
     for field, number in found.items():
         if field not in ("lower", "upper", "torque_offset") and number < 0:
             raise StageError(f"{prim.GetPath()}: {field} must not be negative, found {number:g}")
+        if field in _FINITE and not np.isfinite(number):
+            raise StageError(f"{prim.GetPath()}: {field} must be finite, found {number:g}")
     effort = found.get("effort_limit", np.inf)
     stiffness, damping = found.get("drive.stiffness", 0.0), found.get("drive.damping", 0.0)
     driven = stiffness > 0 or damping > 0

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial import QhullError
 
 from envs.errors import StageError
 from envs.frames import from_quaternion, to_quaternion
-from envs.stage.attributes import authored, is_exact, read_exact, write_exact
+from envs.stage.attributes import FARTHEST, authored, is_exact, read_exact, write_exact
 from envs.stage.diagnostics import Diagnostics
 from envs.stage.scene import MASSLESS, Inertial, Shape
 from envs.stage.tree import inertial_parameters, to_inertial
@@ -69,7 +70,9 @@ def read_inertial(
 
     density = _number(prim, "physics:density") * units.mass_kg / units.length_m**3
     pi = np.sum([_volume_parameters(p, s, density, units) for p, s in colliders], axis=0)
-    if mass > 0 and pi[0] > 0:
+    if not pi[0] > 0:
+        raise StageError(f"{path}: its colliders have no volume that could tell its mass")
+    if mass > 0:
         pi = pi * (mass / pi[0])
     from_colliders = to_inertial(pi)
     told = {"mass": mass > 0, "centre of mass": com is not None, "inertia": tensor is not None}
@@ -85,7 +88,14 @@ def read_inertial(
 
 
 def note_unphysical(prim: Any, inertial: Inertial, notes: Diagnostics) -> None:
-    """Note mass properties that no rigid body has; they are kept as they are."""
+    """Note mass properties that no rigid body has; they are kept as they are.
+
+    Raises:
+        StageError: They are not even finite.
+    """
+    values = np.array([inertial.mass_kg, *inertial.com_m, *inertial.inertia_kgm2.ravel()])
+    if not (np.abs(values) <= FARTHEST).all():
+        raise StageError(f"{prim.GetPath()}: mass, centre of mass and inertia must be finite")
     if inertial.mass_kg == 0:
         if inertial.inertia_kgm2.any():
             notes.add("suspect", prim, "an inertia without a mass; kept as authored")
@@ -159,7 +169,7 @@ def _number(prim: Any, name: str) -> float:
 
 
 def _vector(prim: Any, name: str) -> Float[np.ndarray, "3"] | None:
-    value = read_exact(prim, name)
+    value = read_exact(prim, name, (3,))
     # UsdPhysics' default is −inf, which means "not given".
     return None if value is None or not np.isfinite(value).all() else value
 
@@ -177,7 +187,9 @@ def _tensor(prim: Any, units: Units) -> Float[np.ndarray, "3 3"] | None:
     diagonal = _vector(prim, "physics:diagonalInertia")
     if diagonal is None or not diagonal.any():  # zero is UsdPhysics' "not given"
         return None
-    axes = read_exact(prim, "physics:principalAxes")
+    axes = read_exact(prim, "physics:principalAxes", (4,))
+    if axes is not None and not np.isfinite(axes).all():
+        raise StageError(f"{prim.GetPath()}: physics:principalAxes must be finite, not {axes}")
     R = np.eye(3) if axes is None or not axes.any() else from_quaternion(axes)
     tensor: Float[np.ndarray, "3 3"] = R @ np.diag(diagonal * units.inertia_kgm2) @ R.T
     return tensor
@@ -212,7 +224,13 @@ def _unit_density(shape: Shape) -> tuple[float, Inertial]:
     if shape.kind == "mesh":
         assert shape.mesh is not None
         # What collides is convex: the world makes hulls of meshes on moving bodies.
-        solid = trimesh.Trimesh(shape.mesh.vertices, shape.mesh.triangles).convex_hull
+        try:
+            solid = trimesh.Trimesh(shape.mesh.vertices, shape.mesh.triangles).convex_hull
+        except QhullError as error:
+            raise StageError(
+                f"{shape.prim}: a collider without a volume tells no mass; author mass, centre of "
+                "mass and inertia of its body"
+            ) from error
         properties = solid.mass_properties
         return float(properties.mass), Inertial(
             float(properties.mass), np.array(properties.center_mass), np.array(properties.inertia)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from envs.errors import StageError
 from envs.stage.attributes import applied, authored, read_exact
 from envs.stage.diagnostics import Diagnostics
@@ -51,6 +53,8 @@ def read_mimics(
                 raise StageError(
                     f"{path}: follows {mimic.leader}, which is no movable joint of the stage"
                 )
+            if not np.isfinite([mimic.multiplier, mimic.offset]).all():
+                raise StageError(f"{path}: follows {mimic.leader} by numbers that are not finite")
             own = _chosen(joint, mimic.follower)
             leader = _chosen(joints[mimic.leader], mimic.leader_dof)
             if own is None or leader is None:
@@ -113,9 +117,10 @@ def _physx(prim: Any) -> list[_Mimic]:
         prefix = f"physxMimicJoint:{instance}:"
         targets = prim.GetRelationship(f"{prefix}referenceJoint").GetTargets()
         if targets:
-            gearing, offset = (authored(prim, prefix + key) for key in ("gearing", "offset"))
-            gearing = 1.0 if gearing is None else gearing  # the schema's default
+            gearing, offset = (read_exact(prim, prefix + key) for key in ("gearing", "offset"))
+            multiplier = -1.0 if gearing is None else -float(gearing)  # the schema's default is 1
             axis = str(authored(prim, prefix + "referenceJointAxis") or "")
             leader = str(targets[0])
-            mimics.append(_Mimic(instance, leader, axis, -float(gearing), -float(offset or 0.0)))
+            shift = 0.0 if offset is None else -float(offset)
+            mimics.append(_Mimic(instance, leader, axis, multiplier, shift))
     return mimics

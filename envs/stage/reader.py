@@ -85,7 +85,7 @@ def _check_faces(path: Path, prims: Prims, limits: Limits) -> None:
     faces = 0
     for shape in prims.shapes:
         counts = authored(shape.prim, "faceVertexCounts")
-        faces += 0 if counts is None else len(counts)
+        faces += len(counts) if hasattr(counts, "__len__") else 0
         if faces > limits.faces:
             raise StageError(f"{path} is too large: more than {limits.faces} faces of meshes")
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from envs.errors import StageError
 from envs.frames import Pose, inverse
-from envs.stage.attributes import applied, authored
+from envs.stage.attributes import FARTHEST, applied, authored
 from envs.stage.diagnostics import Diagnostics, is_physics_type, note_unread
 from envs.stage.units import Units
 
@@ -77,7 +77,17 @@ class Transforms:
 
     def matrix(self, prim: Any) -> Float[np.ndarray, "4 4"]:
         """Return the prim's local-to-world matrix, scale and shear included."""
-        M = np.array(self._cache.GetLocalToWorldTransform(prim), float).T
+        from pxr import Tf
+
+        try:
+            M = np.array(self._cache.GetLocalToWorldTransform(prim), float).T
+        except Tf.ErrorException as error:
+            raise StageError(f"{prim.GetPath()}: its transform cannot be read") from error
+        if not np.isfinite(M).all() or np.abs(M).max() > FARTHEST:
+            raise StageError(
+                f"{prim.GetPath()}: the transform is degenerate: its numbers must be finite and at "
+                f"most {FARTHEST:g}"
+            )
         W = np.eye(4)
         W[:3, :3] = self.units.R_WS @ M[:3, :3] * self.units.length_m
         W[:3, 3] = self.units.R_WS @ M[:3, 3] * self.units.length_m
@@ -91,7 +101,7 @@ class Transforms:
         """
         M = self.matrix(prim)
         norms = np.linalg.norm(M[:3, :3], axis=0)
-        if not np.isfinite(M).all() or norms.min() <= 0:
+        if norms.min() <= 1 / FARTHEST:
             raise StageError(f"{prim.GetPath()}: the transform is degenerate")
         R = M[:3, :3] / norms
         if np.abs(R.T @ R - np.eye(3)).max() > _SHEAR:

@@ -86,7 +86,7 @@ def read_units(stage: Any, name: str) -> Units:
         StageError: metersPerUnit or upAxis is not authored, or holds nonsense. USD would fall back
             to centimetres and Y-up, which is hardly ever what a robot's author meant.
     """
-    from pxr import UsdGeom, UsdPhysics
+    from pxr import Tf, UsdGeom, UsdPhysics
 
     root = stage.GetRootLayer().identifier
     missing = [
@@ -102,9 +102,15 @@ def read_units(stage: Any, name: str) -> Units:
             f"{name}: the stage does not say its {' and '.join(missing)}; author them in the root "
             f"layer ({root}), as they are not inherited from sublayers or references"
         )
-    length, mass = UsdGeom.GetStageMetersPerUnit(stage), UsdPhysics.GetStageKilogramsPerUnit(stage)
+    try:
+        length = float(UsdGeom.GetStageMetersPerUnit(stage))
+        mass = float(UsdPhysics.GetStageKilogramsPerUnit(stage))
+        y_up = UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.y
+    except (Tf.ErrorException, TypeError) as error:
+        raise StageError(
+            f"{name}: metersPerUnit and kilogramsPerUnit must be numbers and upAxis Y or Z"
+        ) from error
     for key, value in (("metersPerUnit", length), ("kilogramsPerUnit", mass)):
-        if not np.isfinite(value) or value <= 0:
+        if not 1e-12 <= value <= 1e12:
             raise StageError(f"{name}: {key} must be a positive number, not {value}")
-    y_up = UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.y
-    return Units(float(length), float(mass), _Z_UP_FROM_Y_UP if y_up else np.eye(3))
+    return Units(length, mass, _Z_UP_FROM_Y_UP if y_up else np.eye(3))

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from envs.errors import StageError
-from envs.stage.attributes import authored, read_exact
+from envs.stage.attributes import number, numbers, read_exact
 from envs.stage.diagnostics import Diagnostics
 from envs.stage.scene import Light, LightKind, StageCamera
 from envs.stage.traversal import Transforms
@@ -34,9 +34,10 @@ def read_light(prim: Any, transforms: Transforms, notes: Diagnostics) -> Light |
             f"supported are: {', '.join(_LIGHTS)}",
         )
         return None
-    color = prim.GetAttribute("inputs:color").Get()
-    intensity = float(prim.GetAttribute("inputs:intensity").Get())
-    exposure = float(prim.GetAttribute("inputs:exposure").Get())
+    color = numbers(prim, "inputs:color", (3,))
+    intensity, exposure = number(prim, "inputs:intensity"), number(prim, "inputs:exposure")
+    if not np.isfinite([*color, intensity, exposure]).all():
+        raise StageError(f"{prim.GetPath()}: colour, intensity and exposure must be finite")
     return Light(
         prim=str(prim.GetPath()),
         kind=cast(LightKind, kind),
@@ -52,13 +53,10 @@ def read_camera(prim: Any, name: str, transforms: Transforms) -> StageCamera:
     Raises:
         StageError: Its focal length or aperture is not positive.
     """
-    focal = float(prim.GetAttribute("focalLength").Get())
-    aperture = float(prim.GetAttribute("horizontalAperture").Get())
-    if focal <= 0 or aperture <= 0:
+    focal, aperture = number(prim, "focalLength"), number(prim, "horizontalAperture")
+    if not (0 < focal < np.inf and 0 < aperture < np.inf):
         raise StageError(f"{prim.GetPath()}: focalLength and horizontalAperture must be positive")
-    near, far = (
-        float(v) * transforms.units.length_m for v in prim.GetAttribute("clippingRange").Get()
-    )
+    near, far = (float(v) * transforms.units.length_m for v in numbers(prim, "clippingRange", (2,)))
     return StageCamera(
         name=name,
         prim=str(prim.GetPath()),
@@ -78,12 +76,14 @@ def read_gravity(scenes: list[Any], units: Units, notes: Diagnostics) -> Float[n
         return down * STANDARD_GRAVITY
     for other in scenes[1:]:
         notes.add("refused", other, f"only the first PhysicsScene is read: {scenes[0].GetPath()}")
-    direction = authored(scenes[0], "physics:gravityDirection")
+    direction = read_exact(scenes[0], "physics:gravityDirection", (3,))
     magnitude = read_exact(scenes[0], "physics:gravityMagnitude")
-    d = np.zeros(3) if direction is None else np.array(direction, float)
+    d = np.zeros(3) if direction is None else direction
+    # The default magnitude, −inf, means earth's.
+    if not np.isfinite(d).all() or magnitude in (np.inf,) or np.isnan(magnitude or 0.0):
+        raise StageError(f"{scenes[0].GetPath()}: gravity must be finite")
     length = float(np.linalg.norm(d))
     d = units.R_WS @ (d / length) if length > 0 else down
-    # A magnitude of −inf is UsdPhysics' "earth gravity".
     if magnitude is None or magnitude < 0:
         notes.add(
             "defaulted", scenes[0], f"no gravityMagnitude: gravity is {STANDARD_GRAVITY} m/s²"

@@ -1,11 +1,12 @@
 """A robot as the flat list of links that a physics engine is built from."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, QhullError
 
 from envs.errors import StageError
 from envs.frames import Pose, pose
@@ -130,7 +131,9 @@ def placed_vertices(shape: Shape, *, hull: bool, most: int) -> Float[np.ndarray,
     assert shape.mesh is not None, "only a mesh has vertices"
     vertices = shape.mesh.vertices
     if hull:
-        vertices = vertices[ConvexHull(vertices).vertices]
+        # What is flat has no hull for qhull; the engine takes it as it is.
+        with suppress(QhullError):
+            vertices = vertices[ConvexHull(vertices).vertices]
     if len(vertices) > most:
         raise StageError(f"{shape.prim}: a collider may have {most} vertices, not {len(vertices)}")
     placed: Float[np.ndarray, "v 3"] = vertices @ shape.X_BS[:3, :3].T + shape.X_BS[:3, 3]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs.frames import pose
-from envs.stage.scene import Body, Contact, Inertial, Scene, Shape
+from envs.stage.scene import Body, Contact, Inertial, Mesh, Scene, Shape
 from envs.world.bullet import BulletWorld
 from tests.small_arm import arm, box, scene
 
@@ -76,3 +76,20 @@ def test_a_ball_bounces_with_its_restitution(restitution: float) -> None:
                 heights.append(world.body_poses()["ball"][2, 3] - radius)
     ratio = np.sqrt(max(heights) / height)
     assert restitution - 0.01 <= ratio <= restitution + 0.2
+
+
+def test_a_flat_mesh_on_a_moving_body_collides() -> None:
+    plate = Mesh(
+        np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], float),
+        np.array([[0, 1, 2], [0, 2, 3]]),
+    )
+    shape = Shape("/World/plate/s", "mesh", np.eye(4), mesh=plate)
+    inertial = Inertial(1.0, np.zeros(3), np.diag([0.3, 0.3, 0.6]))
+    at = pose(np.eye(3), np.array([5.0, 5.0, 0.25]))
+    body = Body("plate", "/World/plate", at, inertial, colliders=(shape,))
+    contact = Contact(0.5, 0.5, 0.0)
+    built = touching(body, contact, contact, np.array([0.0, 0.0, -9.81]))
+    with BulletWorld(built, joints=["joint0"]) as world:
+        distance = world.closest_distance("plate", "table", within_m=1.0)
+    # PyBullet's margin of 1 mm lies around it.
+    assert distance == pytest.approx(0.25, abs=2e-3)
