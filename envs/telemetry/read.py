@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,8 +35,11 @@ def read(source: RecordingSource) -> Recording:
     where = f"recording '{source.name}'"
     try:
         files = _files(source)
-        sha256 = {path.name: sha256_of(path) for path in files}
-        content = _read(source, files)
+        # Hashing needs no interpreter: it runs beside the reading.
+        with ThreadPoolExecutor(1) as pool:
+            digests = pool.map(sha256_of, files)
+            content = _read(source, files)
+            sha256 = {path.name: digest for path, digest in zip(files, digests, strict=True)}
     except OSError as error:
         raise RecordingError(f"{where}: {error}") from error
     recorded = {name: None for stream in content.streams for name in stream.joints}
@@ -128,8 +132,16 @@ def _read_messages(source: RecordingSource, files: tuple[Path, ...]) -> _Content
     topics = {stream.topic for stream in source.streams}
     logs = {path: LOGS[source.format](path, topics) for path in files}
     whole = join(list(logs.values()))
+    try:
+        streams = tuple(messages.stream(whole, s, str(source.path)) for s in source.streams)
+    except RecordingError as error:
+        if whole.damage:
+            raise RecordingError(
+                f"{error}; the file is damaged: {whole.damage[0].detail}"
+            ) from None
+        raise
     return _Content(
-        streams=tuple(messages.stream(whole, s, str(source.path)) for s in source.streams),
+        streams=streams,
         metadata=whole.metadata,
         protection={path.name: log.protection for path, log in logs.items()},
         damage=whole.damage,

@@ -69,14 +69,17 @@ def resample(
     """
     result = np.empty((len(at.before), len(columns)), order="F")
     after = at.before + 1
+    start = np.empty(len(after))
     for i, j in enumerate(columns):
-        column = values[:, j]
+        column = np.ascontiguousarray(values[:, j])
         if policy == "hold":
             result[:, i] = np.where(at.share < 1.0, column[at.before], column[after])
             continue
         out = result[:, i]
-        start = column[at.before]
-        np.subtract(column[after], start, out=out)
+        # All places are valid; clipping spares NumPy a check and a copy.
+        np.take(column, at.before, out=start, mode="clip")
+        np.take(column, after, out=out, mode="clip")
+        out -= start
         out *= at.share
         out += start
     if policy == "spline":

@@ -1,6 +1,6 @@
 """Parquet: named columns, one number or one list of numbers a row."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,38 @@ from envs.errors import RecordingError
 from envs.telemetry.readers.contract import Table, one_line
 
 SUFFIXES = (".parquet", ".pq")
+
+
+class _Columns(Mapping[str, np.ndarray]):
+    """Columns that become numbers when they are asked for, so that few are in memory twice.
+
+    A column that was not wanted is there by name, so that a wrong name can be answered with what
+    there is, but empty.
+    """
+
+    def __init__(self, path: Path, frame: Any, names: Sequence[str]) -> None:
+        self._path, self._frame, self._names = path, frame, dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        import polars as pl
+
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._frame.columns:
+            return np.empty(0)
+        try:
+            return numbers(self._frame[name], self._path)
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
+            raise RecordingError(f"{self._path}: column '{name}': {one_line(error)}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def load(path: Path, wanted: Collection[str] | None = None) -> Table:
@@ -27,13 +59,9 @@ def load(path: Path, wanted: Collection[str] | None = None) -> Table:
         schema = pl.read_parquet_schema(path)
         names = [name for name in schema if wanted is None or name in wanted]
         frame = pl.read_parquet(path, columns=names)
-        columns = {name: numbers(frame[name], path) for name in names}
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise RecordingError(f"{path}: this is no whole Parquet file: {one_line(error)}") from None
-    for name in schema:
-        # Told by name, so that a wrong one can be answered with what there is.
-        columns.setdefault(name, np.empty(0))
-    return Table(columns)
+    return Table(_Columns(path, frame, list(schema)))
 
 
 def numbers(series: Any, path: Path) -> np.ndarray:
