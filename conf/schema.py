@@ -24,17 +24,8 @@ from generators.ranges import Ranges
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class Task(Enum):
-    """What a run does; `pipeline` is all the others in order."""
-
-    pipeline = "pipeline"
-    replay = "replay"
-    calibrate = "calibrate"
-    generate = "generate"
-
-    def __str__(self) -> str:
-        """Return the name as it is typed, for `outputs/${task}/…`."""
-        return self.name
+Task = Enum("Task", ["pipeline", "replay", "calibrate", "generate", "import", "inspect"])
+"""What a run does; `pipeline` is replay, calibrate and generate in order."""
 
 
 class Method(Enum):
@@ -196,6 +187,11 @@ class Config:
     robot: str = MISSING
     scene: str = MISSING
     layer: str | None = None
+    stage: str | None = None
+    urdf: str | None = None
+    name: str | None = None
+    package_roots: list[str] = field(default_factory=list)
+    fixed_base: bool = True
     seed: int = 0
     workers: int = 2
     recordings_dir: str = MISSING
@@ -204,7 +200,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse names that are not in the catalogue and numbers out of range."""
-        robots = catalog.ROBOT_SOURCES
+        robots = catalog.robot_names()
         if self.robot not in robots:
             raise ConfigError(unknown("robot", self.robot, robots, where="the catalogue"))
         if self.scene not in catalog.SCENES:
@@ -233,6 +229,7 @@ def register() -> None:
     """Make the schema and our resolvers known to Hydra."""
     ConfigStore.instance().store(name="schema", node=Config)
     OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
+    OmegaConf.register_new_resolver("name_of", lambda choice: choice.name, replace=True)
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
 
 

@@ -3,6 +3,7 @@
 import json
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +32,8 @@ class Session:
     def __init__(self, config: Config, directory: Path) -> None:
         self.config = config
         self.directory = directory
-        self.console = Console(highlight=False)
+        # A file has no width: tables are then as wide as a usual terminal.
+        self.console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
         self.metrics: dict[str, Any] = {"seconds": {}}
 
     @contextmanager

@@ -11,7 +11,7 @@ from calibration.layer import write_calibration
 from calibration.residuals import rmse
 from calibration.result import CalibrationResult, combine
 from calibration.truth import read_truth
-from conf import page, summary
+from conf import looking, page, summary
 from conf.outcome import Calibrated, Images, Outcome, Prepared, Replayed
 from conf.schema import Config, Method, Task
 from conf.session import STAGE, Session
@@ -96,6 +96,8 @@ _TASKS = {
     Task.replay: _replay,
     Task.calibrate: _calibrate,
     Task.generate: _generate,
+    Task["import"]: looking.import_urdf,
+    Task.inspect: looking.inspect,
 }
 
 

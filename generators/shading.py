@@ -168,7 +168,7 @@ def _unshadowed(
     texel_m = q[..., 2].mean() / light.fx
     slope = np.sqrt(1 - np.minimum(surface.cosine, 1) ** 2) / np.maximum(surface.cosine, 0.15)
     nearest = q[..., 2] - np.float32(0.002) - np.float32(penumbra_m + texel_m) * slope
-    arrived = np.zeros_like(u)
+    arrived: Float32[np.ndarray, "h w"] = np.zeros(u.shape, np.float32)
     for dx, dy in _disc(SHADOW_TAPS) * (penumbra_m / texel_m):
         depth = cv2.remap(
             surface.shadow_depth_m,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -218,6 +219,55 @@ def test_interrupted_run_ends_at_once_and_leaves_no_data_set(
     assert "Traceback" not in err
     assert not (folder / "images").exists()
     assert not (folder / "metrics.json").exists()
+
+
+URDF = """<robot name="pendulum">
+  <link name="base"/>
+  <link name="rod"><inertial><origin xyz="0 0 -0.3"/><mass value="2"/>
+    <inertia ixx="0.02" ixy="0" ixz="0" iyy="0.02" iyz="0" izz="0.01"/></inertial></link>
+  <joint name="hinge" type="revolute"><parent link="base"/><child link="rod"/>
+    <axis xyz="0 1 0"/><limit lower="-1" upper="1" effort="5" velocity="2"/></joint>
+</robot>"""
+
+
+def test_import_of_a_missing_urdf_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    code, _, err = run(
+        "task=import", "urdf=none.urdf", "name=none", f"hydra.run.dir={folder}", cwd=tmp_path
+    )
+    assert code != 0
+    assert "none.urdf" in err
+    assert len(err.strip().splitlines()) == 1
+    assert not folder.exists()
+
+
+def test_imported_robot_is_found_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "pendulum.urdf").write_text(URDF)
+    name = f"test_pendulum_{os.getpid()}"
+    asset = ROOT / "assets" / "robots" / name
+    try:
+        code, _, err = run(
+            "task=import", "urdf=pendulum.urdf", f"name={name}", "hydra.run.dir=run", cwd=tmp_path
+        )
+        assert code == 0, err
+        code, out, _ = run(f"robot={name}", "--cfg", "job", cwd=tmp_path)
+        assert code == 0
+        assert f"robot: {name}" in out
+        summary = json.loads((tmp_path / "run" / "inspect.json").read_text())
+        assert (summary["bodies"], summary["dofs"]) == (2, 1)
+        rod = next(link for link in summary["links"] if link["name"] == "rod")
+        assert rod["mass_kg"] == 2
+        assert rod["com_m"] == [0, 0, -0.3]
+    finally:
+        shutil.rmtree(asset, ignore_errors=True)
+
+
+def test_inspecting_a_recording_drafts_its_description(tmp_path: Path) -> None:
+    log = ROOT / "assets" / "recordings" / "panda_excitation.mcap"
+    code, out, err = run("task=inspect", f"recording.path={log}", "hydra.run.dir=run", cwd=tmp_path)
+    assert code == 0, err
+    assert "/joint_states" in out
+    assert "command_position" in (tmp_path / "run" / "recording.yaml").read_text()
 
 
 def test_help_names_tasks_and_keys(tmp_path: Path) -> None:

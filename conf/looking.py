@@ -1,0 +1,104 @@
+"""The tasks that look at what a user brings: import a robot, inspect a stage or a recording."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from assets import catalog
+from conf.session import Session
+from envs.errors import ConfigError
+from envs.stage.guard import asset_root
+from envs.stage.inspect import inspect_scene
+from envs.stage.library import import_robot
+from envs.stage.reader import read_stage
+from envs.telemetry.inspection import inspect as inspect_recording
+
+
+def import_urdf(session: Session) -> None:
+    """Import a URDF as a robot that `robot=NAME` finds from then on, and say what it holds."""
+    config = session.config
+    if config.urdf is None or config.name is None:
+        raise ConfigError("task=import needs urdf=FILE and name=NAME")
+    if config.name in catalog.ROBOT_SOURCES:
+        raise ConfigError(f"the name '{config.name}' is taken by a robot that comes with Kinetwin")
+    with session.stage("import", f"import {config.name}"):
+        asset = import_robot(
+            Path(config.urdf),
+            config.name,
+            package_roots=[Path(root) for root in config.package_roots],
+            fixed_base=config.fixed_base,
+        )
+    _show_stage(session, asset)
+    session.console.print(f"robot        {asset}", soft_wrap=True)
+    session.console.print(f"use it with  robot={config.name}", soft_wrap=True)
+
+
+def inspect(session: Session) -> None:
+    """Show what a stage holds, or what a recording's file holds with a draft description of it."""
+    config = session.config
+    if config.stage is not None:
+        _show_stage(session, Path(config.stage))
+        return
+    with session.stage("inspect", "look into the recording"):
+        found = inspect_recording(Path(config.recording.path))
+    for line in (*found.found, *found.findings):
+        session.console.print(line, soft_wrap=True, markup=False)
+    draft = session.directory / "recording.yaml"
+    draft.write_text(found.draft, encoding="utf-8")
+    session.console.print("\n" + found.draft, soft_wrap=True, markup=False)
+    session.console.print(f"draft        {draft}", soft_wrap=True)
+
+
+def _show_stage(session: Session, path: Path) -> None:
+    with session.stage("inspect", f"read {path.name}"):
+        summary = inspect_scene(read_stage(path, root=asset_root(path)))
+    session.write_json("inspect.json", summary)
+    show = session.console.print
+    counts = ("bodies", "joints", "dofs", "tree_joints", "loop_joints", "mimics", "colliders")
+    show(", ".join(f"{summary[name]} {name.replace('_', ' ')}" for name in (*counts, "visuals")))
+    if summary["links"]:
+        show(_links(summary["links"]))
+    movable = [joint for joint in summary["joint_list"] if joint["values"]]
+    if movable:
+        show(_joints(movable))
+    for note in summary["diagnostics"]:
+        line = f"{note['kind']}: {note['prim']}: {note['message']}"
+        show(line, soft_wrap=True, markup=False)
+    show(f"summary      {session.directory / 'inspect.json'}", soft_wrap=True)
+
+
+def _links(links: list[dict[str, Any]]) -> Table:
+    table = Table(box=None)
+    for column in ("link", "mass, kg", "from", "centre of mass, m", "Ixx Iyy Izz, kg·m²"):
+        table.add_column(column, justify="left" if column in ("link", "from") else "right")
+    for link in links:
+        centre = " ".join(f"{v:.4g}" for v in link["com_m"])
+        diagonal = " ".join(f"{link['inertia_kgm2'][k][k]:.4g}" for k in range(3))
+        mass = f"{link['mass_kg']:.4g}"
+        table.add_row(link["name"], mass, link["mass_source"], centre, diagonal)
+    return table
+
+
+def _joints(joints: list[dict[str, Any]]) -> Table:
+    shown = {
+        "lower": "lower",
+        "upper": "upper",
+        "velocity_limit": "velocity",
+        "effort_limit": "effort",
+        "armature": "armature",
+        "drive.stiffness": "stiffness",
+        "drive.damping": "damping",
+    }
+    table = Table(box=None, caption="SI: rad, N·m, kg·m²; m, N, kg where a joint slides")
+    table.add_column("joint")
+    table.add_column("kind")
+    for title in shown.values():
+        table.add_column(title, justify="right")
+    table.add_column("from")
+    for joint in joints:
+        entries = [joint["values"][field] for field in shown]
+        cells = ["–" if e["value"] is None else f"{e['value']:.4g}" for e in entries]
+        spoke = dict.fromkeys(e["source"] for e in entries if e["source"] != "default")
+        table.add_row(joint["name"], joint["kind"], *cells, ", ".join(spoke))
+    return table
