@@ -30,6 +30,7 @@ CASES = {
     ),
     "a light": ('def CylinderLight "l" { }', ("refused", "/World/l", "CylinderLight")),
     "geometry": ('def NurbsPatch "n" { }', ("refused", "/World/n", "NurbsPatch that is seen")),
+    "copies": ('def PointInstancer "p" { }', ("refused", "/World/p", "PointInstancer")),
     "an actuator": ('def NewtonActuator "m" { }', ("refused", "/World/m", "NewtonActuator")),
     "a schema": (
         rigid("a", schemas=', "PhysxForceAPI"'),
