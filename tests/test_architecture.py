@@ -56,6 +56,6 @@ def test_each_library_stays_in_its_place() -> None:
         place = path.relative_to(ROOT).as_posix()
         for library in {name.split(".")[0] for name in imported(path)} & set(ONLY_IN):
             allowed = ONLY_IN[library]
-            assert any(
-                place == a or (a.endswith("/") and place.startswith(a)) for a in allowed
-            ), f"{place} imports {library}, which belongs in {allowed or 'the tests'}"
+            assert any(place == a or (a.endswith("/") and place.startswith(a)) for a in allowed), (
+                f"{place} imports {library}, which belongs in {allowed or 'the tests'}"
+            )
