@@ -23,6 +23,7 @@ from envs.stage.scene import Scene
 from envs.telemetry.alignment import align
 from envs.telemetry.filtering import motion
 from envs.telemetry.quality import check
+from envs.telemetry.quality_report import write_quality
 from envs.telemetry.read import read
 from envs.telemetry.trajectory import Trajectory
 from envs.world.replay import replay_dynamic, replay_kinematic
@@ -85,6 +86,7 @@ def _finish(session: Session, outcome: Outcome) -> None:
     if truth and outcome.fit is not None:
         outcome = replace(outcome, truth=read_truth(Path(truth)))
     session.metrics.update(summary.metrics(outcome))
+    write_quality(session.directory, outcome.data.recording, outcome.data.findings)
     with session.stage("report", "write the report"):
         page.build(session.config, outcome).write(session.directory / "report.html")
     session.write_json("metrics.json", session.metrics)
