@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.errors import RecordingError
+from envs.telemetry.quality import check
 from envs.telemetry.read import read
 from envs.telemetry.recording import Signal
 from envs.telemetry.source import RecordingSource, recording_source
@@ -190,6 +191,9 @@ def test_a_damaged_chunk_costs_that_chunk_and_a_cut_what_lies_behind_it(
     cut = read(mcap_source(path))
     assert 60 <= len(cut.streams[0].t_ns) < 200
     assert f"of {middle}" in cut.damage[0].detail
+    (finding,) = [f for f in check(cut) if f.kind == "truncated"]
+    assert finding.channel == "x.mcap"
+    assert finding.action == "what lies before it is kept"
     flipped = bytearray(whole)
     # 40 bytes behind a frame's first: inside the compressed messages of the second chunk.
     place = whole.index(b"\x28\xb5\x2f\xfd", whole.index(b"\x28\xb5\x2f\xfd") + 4) + 40
@@ -201,3 +205,5 @@ def test_a_damaged_chunk_costs_that_chunk_and_a_cut_what_lies_behind_it(
     # The chunk's own header says which time of logging it spans; here that is 1 ns a message.
     assert damage.lost_s == pytest.approx((200 - len(rest.streams[0].t_ns) - 1) * 1e-9)
     assert rest.protection == {"x.mcap": "crc checked"}
+    path.write_bytes(whole[:200])
+    refused(mcap_source(path), "'/joint_states' is not in .*; the file is damaged: it is cut off")

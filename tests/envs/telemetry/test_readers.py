@@ -220,3 +220,22 @@ def test_an_episode_that_is_not_there_is_named(tmp_path: Path) -> None:
     info["features"] = {}
     path.write_text(json.dumps(info))
     refused(source, "the joints of stream 'states' are not named in it")
+
+
+def test_a_bag_that_lost_its_end_tells_the_time_that_is_missing_inside(tmp_path: Path) -> None:
+    """Pages of messages in the middle of an SQLite bag are overwritten."""
+    source = written.bag2(tmp_path)
+    path = next(source.path.glob("*.db3"))
+    content = bytearray(path.read_bytes())
+    # The messages lie on the last four pages of 4096 bytes; the second of them is lost.
+    start = len(content) - 3 * 4096
+    content[start : start + 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    recording = read(source)
+    (stream,) = recording.streams
+    np.testing.assert_array_equal(stream.t_ns, np.intersect1d(stream.t_ns, T_NS))
+    lost = len(T_NS) - len(stream.t_ns)
+    assert 0 < lost < 60
+    (damage,) = recording.damage
+    assert damage.lost_s == pytest.approx((lost + 1) * 0.01)
+    np.testing.assert_array_equal(stream.signals["position"], Q[np.isin(T_NS, stream.t_ns)])
