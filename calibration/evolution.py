@@ -20,7 +20,7 @@ from calibration.coordinates import Coordinates, start_coordinates
 from calibration.polish import DAMPING, DIFFERENCE, ROUNDS, costs, polish
 from calibration.result import CalibrationResult, Parameter
 from calibration.segments import FITTED, Segments, cut_segments
-from calibration.uncertainty import prior_share, sandwich
+from calibration.uncertainty import sandwich
 from calibration.workers import Evaluate, evaluation
 from envs.errors import CalibrationError
 from envs.stage.scene import JointKind, Scene
@@ -64,9 +64,10 @@ def fit_rollouts(
 
     Coulomb and viscous friction, rotor inertia, gains and delay of each recorded joint are fitted;
     inertias, Stribeck's excess, torque limits and offsets stay as the stage has them. The
-    standard deviations are those that are left when all of that is right. What the
-    evolution finds is polished by a few rounds of least squares over all joints at once, with the
-    Jacobian that the standard deviations need anyway.
+    standard deviations hold if all of that is right; a parameter counts as identified where its own
+    is smaller than how far the start may be off. What the evolution finds is polished by a few
+    rounds of least squares over all joints at once, with the Jacobian that the standard deviations
+    need anyway.
 
     Args:
         scene: The robot with a drive for each recorded joint; it is where the search starts.
@@ -118,9 +119,11 @@ def fit_rollouts(
     blocks = np.broadcast_to(
         np.arange(len(data.start))[:, None, None, None], end.residual.shape
     ).ravel()
-    covariance = sandwich(end.jacobian, end.residual.ravel(), blocks, prior)
+    # Where the twin misses by more than the noise, the data weigh less against the prior.
+    level = max(1.0, float(np.sqrt((end.residual**2).mean())))
+    covariance = sandwich(end.jacobian / level, end.residual.ravel() / level, blocks, prior)
+    told = np.diag(covariance) < 1.0
     slope = coordinates.slope(end.z).ravel()
-    told = prior_share(end.jacobian, prior, np.eye(n * count)) < 0.5
     return CalibrationResult(
         parameters=_parameters(scene, data, coordinates.values(end.z), covariance, slope, told),
         covariance=covariance * slope * slope[:, None],
