@@ -137,3 +137,12 @@ def test_nonsense_is_refused_with_what_is_allowed(
         recording_source(changed(values, path, value))
     assert re.search(message, str(error.value)), str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_example_of_the_documentation_is_a_description() -> None:
+    text = (ROOT / "docs" / "recordings.md").read_text().split("```")[1].removeprefix("yaml\n")
+    values: Any = OmegaConf.to_container(OmegaConf.create(text))
+    assert values.pop("robot") == "panda"
+    source = recording_source(values)
+    assert source.streams[0].signals["load"].register_bits == 16
+    assert source.streams[0].signals["position"].signs == (1.0, -1.0)
