@@ -28,6 +28,9 @@ def one_line() -> Iterator[None]:
     """
     try:
         yield
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except (HydraException, OmegaConfBaseException) as error:  # some of them are OSErrors too
         _leave(f"error: {explain(error)}", USER_ERROR)
     except (KinetwinError, OSError) as error:

@@ -181,8 +181,6 @@ class RandomizationConfig:
 class Config:
     """One run."""
 
-    recording: RecordingConfig = MISSING
-    randomization: RandomizationConfig = MISSING
     task: Task = Task.pipeline
     robot: str = MISSING
     scene: str = MISSING
@@ -197,6 +195,8 @@ class Config:
     recordings_dir: str = MISSING
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
+    randomization: RandomizationConfig = MISSING
+    recording: RecordingConfig = MISSING
 
     def __post_init__(self) -> None:
         """Refuse names that are not in the catalogue and numbers out of range."""
