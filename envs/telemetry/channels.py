@@ -63,7 +63,7 @@ def order(stream: Stream) -> Order:
     t_ns = stream.t_ns
     if (np.diff(t_ns) > 0).all():
         return Order(np.arange(len(t_ns)), none, none, none)
-    kept = _one_clock(t_ns)
+    kept = _one_clock(t_ns, stream.name)
     rows = np.flatnonzero(kept)
     rows = rows[np.argsort(t_ns[rows], kind="stable")]
     same = np.diff(t_ns[rows]) == 0
@@ -95,7 +95,7 @@ def tidy(stream: Stream) -> Stream:
     return Stream(stream.name, stream.t_ns[rows], stream.joints, signals, stream.start)
 
 
-def _one_clock(t_ns: Int[np.ndarray, "sample"]) -> Bool[np.ndarray, "sample"]:
+def _one_clock(t_ns: Int[np.ndarray, "sample"], name: str) -> Bool[np.ndarray, "sample"]:
     """Tell which samples lie on the longest run of stretches that follow each other in time.
 
     A stretch ends where the clock steps by more than `LATE_NS`, either way: a clock that was set
@@ -107,8 +107,8 @@ def _one_clock(t_ns: Int[np.ndarray, "sample"]) -> Bool[np.ndarray, "sample"]:
         return kept
     if len(cuts) > MAX_JUMPS:
         raise RecordingError(
-            f"its clock jumps {len(cuts)} times by more than {LATE_NS * 1e-9:g} s; is the time "
-            "unit right?"
+            f"stream '{name}': its clock jumps {len(cuts)} times by more than "
+            f"{LATE_NS * 1e-9:g} s; is the time unit right?"
         )
     bounds = [0, *cuts.tolist(), len(t_ns)]
     stretches = list(pairwise(bounds))

@@ -130,3 +130,9 @@ def test_tidy_sorts_and_keeps_one_sample_a_stamp(stamps: list[int]) -> None:
     # The report counts what tidy removes.
     removed = [f.count for f in check(Recording("x", (stream,), {})) if f.kind == "duplicate"]
     assert sum(removed) == len(stamps) - len(set(stamps))
+
+
+def test_a_clock_that_is_none_is_named() -> None:
+    t = np.arange(5000) * 10.0 * np.where(np.arange(5000) % 2, 1, -1)
+    with pytest.raises(RecordingError, match="stream 'states': its clock jumps 4999 times"):
+        check(recording(t, {"position": np.sin(np.arange(5000))[:, None]}, joints=("a",)))
