@@ -21,6 +21,7 @@ from envs.stage.library import robot_asset
 from envs.stage.reader import read_stage
 from envs.stage.scene import Scene
 from envs.telemetry.alignment import align
+from envs.telemetry.expected import Limits
 from envs.telemetry.filtering import motion
 from envs.telemetry.quality import check
 from envs.telemetry.quality_report import write_quality
@@ -106,9 +107,8 @@ _TASKS = {
 def prepare(session: Session) -> Prepared:
     """Read and check the recording, put it on one clock, and compose the stage it is about."""
     config = session.config
-    with session.stage("read", "read and check the recording"):
+    with session.stage("read", "read the recording"):
         recording = read(config.recording.source())
-        findings = check(recording)
     with session.stage("stage", f"compose {config.robot} in {config.scene}"):
         stage = write_rig(
             session.directory / STAGE,
@@ -117,8 +117,13 @@ def prepare(session: Session) -> Prepared:
             sublayers=_user_layers(config),
         )
         scene = read_stage(stage)
-        joints = [j.name for j in scene.robot.joints if j.kind != "fixed"]
-        trajectory = align(recording, joints)
+    joints = [j for j in scene.robot.joints if j.kind != "fixed"]
+    with session.stage("check", "check it and put it on one clock"):
+        limits = {
+            j.name: Limits(j.lower, j.upper, j.velocity_limit, j.effort_limit) for j in joints
+        }
+        findings = check(recording, limits=limits)
+        trajectory = align(recording, [j.name for j in joints])
     options = config.calibration
     start_s, end_s = float(trajectory.t_s[0]), float(trajectory.t_s[-1])
     return Prepared(
