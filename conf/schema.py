@@ -106,8 +106,8 @@ class CalibrationConfig:
     train_fraction: float = 0.7
     cutoff_hz: float = 10.0
     trim_s: float = 0.3
-    cmaes_generations: int = 60
-    cmaes_candidates: int = 16
+    cmaes_generations: int = 30
+    cmaes_candidates: int = 12
 
     def __post_init__(self) -> None:
         """Refuse what no fit could use."""

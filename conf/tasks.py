@@ -199,6 +199,7 @@ def calibrate(session: Session, data: Prepared) -> Calibrated:
                 workers=session.config.workers,
                 generations=session.config.calibration.cmaes_generations,
                 candidates=session.config.calibration.cmaes_candidates,
+                provenance=provenance,
                 progress=report,
             )
     for name, result in found.items():
