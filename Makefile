@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow hero format clean
+.PHONY: demo test test-slow bench hero format clean
 
 demo: $(VENV)/.core
 	$(BIN)/python run.py
@@ -17,6 +17,10 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+# Ratios against a named peer, measured in one process.
+bench: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/benchmarks -m "slow or not slow" -s
 
 # The README's picture, from a run of the pipeline: make hero RUN=outputs/pipeline/...
 hero: $(VENV)/.core
