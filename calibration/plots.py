@@ -96,6 +96,8 @@ def sampling(t_ns: Mapping[str, np.ndarray]) -> bytes:
         step_ms = np.maximum(np.diff(stamps) / 1e6, 0.01)
         axis.plot((stamps[1:] - stamps[0]) / 1e9, step_ms, ".", markersize=2, color="#1673b1")
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("")
         axis.set_ylabel("step, ms", fontsize=8)
         axis.set_title(name, fontsize=8, loc="left")
         axis.margins(x=0)

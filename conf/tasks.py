@@ -4,6 +4,8 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from assets import catalog
 from calibration.evolution import fit_rollouts
 from calibration.gradient import fit_torque
@@ -30,6 +32,9 @@ from envs.telemetry.trajectory import Trajectory
 from envs.world.replay import replay_dynamic, replay_kinematic
 from generators.generate import generate
 from generators.preview import contact_sheet
+
+MISFIT = 2.0
+"""In noise levels: what parameters that are merely a little off do not explain."""
 
 
 def dispatch(config: Config, directory: Path) -> None:
@@ -202,6 +207,7 @@ def calibrate(session: Session, data: Prepared) -> Calibrated:
                 provenance=provenance,
                 progress=report,
             )
+        _tell_misfit(session, found["cmaes"])
     for name, result in found.items():
         result.write(session.directory / f"calibration_{name}.json")
     result = (
@@ -248,6 +254,17 @@ def _possible(session: Session, data: Prepared) -> list[Method]:
         needs = "; ".join(f"{m.name} needs {lacks[m]}" for m in methods)
         raise CalibrationError(f"recording '{data.recording.name}' cannot calibrate: {needs}")
     return possible
+
+
+def _tell_misfit(session: Session, result: CalibrationResult) -> None:
+    """Say where the twin's drive cannot be the robot's: it misses by more than the noise."""
+    miss = np.sqrt(result.metrics["cost"])
+    if miss.max() > MISFIT:
+        session.note(
+            f"the rollouts miss the measurement by {miss.min():.1f} to {miss.max():.1f} times its "
+            "noise: this robot's controller is more than a position drive, so its gains and "
+            "delay are effective values, good for replaying, not for reading"
+        )
 
 
 def _rig(session: Session, name: str, layer: Path) -> Path:
