@@ -1,11 +1,12 @@
 """The known robots, imported from their installed packages on first use, and the user's own."""
 
-import fcntl
 import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from assets.catalog import ROBOT_SOURCES, ROBOTS, RobotSource, robot_names
 from envs.errors import StageError, unknown
@@ -38,8 +39,7 @@ def robot_asset(name: str, *, robots: Path = ROBOTS) -> Path:
     if _fresh(interface, urdf, recipe):
         return interface
     robots.mkdir(parents=True, exist_ok=True)
-    with (robots / f".{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(robots / f".{name}.lock"):
         # Another process may have built it while this one waited.
         if not _fresh(interface, urdf, recipe):
             import_urdf(
@@ -85,8 +85,7 @@ def import_robot(
     if name in ROBOT_SOURCES:
         raise StageError(f"'{name}' is a robot of the catalog; choose another name")
     robots.mkdir(parents=True, exist_ok=True)
-    with (robots / f".{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(robots / f".{name}.lock"):
         return import_urdf(
             urdf, robots / name, name, package_roots=package_roots, fixed_base=fixed_base
         )
