@@ -46,4 +46,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.core
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache assets/robots
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
