@@ -67,27 +67,6 @@ def signals(
     return _png(figure)
 
 
-def bars(
-    groups: Mapping[str, Sequence[float]], joints: Sequence[str], *, unit: str, title: str
-) -> bytes:
-    """Draw one group of bars a joint, one bar a series, with the figures on top."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.0, 2.6), dpi=_DPI, layout="constrained")
-    axis = figure.add_subplot()
-    width = 0.8 / len(groups)
-    for k, (name, values) in enumerate(groups.items()):
-        x = np.arange(len(joints)) + (k - (len(groups) - 1) / 2) * width
-        drawn = axis.bar(x, values, width, label=name, color=COLOURS.get(name, "#888888"))
-        axis.bar_label(drawn, fmt="%.3g", fontsize=7, padding=1)
-    axis.set_xticks(np.arange(len(joints)), [_short(j) for j in joints], fontsize=8)
-    axis.set_ylabel(unit, fontsize=8)
-    axis.set_title(title, fontsize=9, loc="left")
-    axis.legend(fontsize=8, frameon=False)
-    _plain(axis)
-    return _png(figure)
-
-
 def sampling(t_ns: Mapping[str, np.ndarray]) -> bytes:
     """Draw the time between samples over time, one axis a stream: jitter, repeats and gaps."""
     figure, axes = _column(len(t_ns), width_in=10.0, height_in=1.4)

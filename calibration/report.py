@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from envs.files import write_whole
+
 _STYLE = """
 :root { color-scheme: light; --ink: #1f2933; --soft: #66727f; --line: #dde3e9; --blue: #1673b1; }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 1080px;
@@ -124,7 +126,5 @@ class Page:
         )
 
     def write(self, path: Path) -> None:
-        """Write the page under a temporary name and rename it."""
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_text(self.render(), encoding="utf-8")
-        temporary.replace(path)
+        """Write the page, whole or not at all."""
+        write_whole(path, self.render())

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from uuid import uuid4
 
 import numpy as np
 from jaxtyping import Float
 
 from envs.errors import CalibrationError
+from envs.files import write_whole
 from envs.stage.scene import Inertial
 
 Method = Literal["torch", "cmaes"]
@@ -105,13 +105,8 @@ class CalibrationResult:
         return json.dumps(data, indent=1, allow_nan=False) + "\n"
 
     def write(self, path: Path) -> Path:
-        """Write the JSON under a temporary name, then rename it."""
-        temporary = path.with_name(f".{path.name}-{uuid4().hex}")
-        try:
-            temporary.write_text(self.to_json(), encoding="utf-8")
-            return temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        """Write the JSON, whole or not at all."""
+        return write_whole(path, self.to_json())
 
 
 def from_json(text: str) -> CalibrationResult:

@@ -8,6 +8,7 @@ from rich.table import Table
 from assets import catalog
 from conf.session import Session
 from envs.errors import ConfigError
+from envs.files import write_whole
 from envs.stage.guard import asset_root
 from envs.stage.inspect import inspect_scene
 from envs.stage.library import import_robot
@@ -42,11 +43,8 @@ def inspect(session: Session) -> None:
         return
     with session.stage("inspect", "look into the recording"):
         found = inspect_recording(Path(config.recording.path))
-    for line in (*found.found, *found.findings):
-        session.console.print(line, soft_wrap=True, markup=False)
-    draft = session.directory / "recording.yaml"
-    draft.write_text(found.draft, encoding="utf-8")
-    session.console.print("\n" + found.draft, soft_wrap=True, markup=False)
+    draft = write_whole(session.directory / "recording.yaml", found.draft)
+    session.console.print(found.text, soft_wrap=True, markup=False)
     session.console.print(f"draft        {draft}", soft_wrap=True)
 
 

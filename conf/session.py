@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from conf.schema import Config
+from envs.files import write_whole
 
 Report = Callable[[int, int], None]
 """Called with (done, total) while a stage goes on."""
@@ -74,10 +75,7 @@ class Session:
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> Path:
         """Write a JSON file into the run directory."""
-        path = self.directory / name
-        temporary = path.with_name(name + ".part")
-        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        return temporary.replace(path)
+        return write_whole(self.directory / name, json.dumps(values, indent=1) + "\n")
 
     def discard_if_empty(self) -> None:
         """Remove the run directory where it holds only what every run begins with."""

@@ -53,12 +53,10 @@ def dispatch(config: Config, directory: Path) -> None:
 
 
 def _pipeline(session: Session) -> None:
-    data = prepare(session)
-    nominal = replay(session, data, data.scene, "nominal")
-    fit = calibrate(session, data)
-    calibrated = replay(session, data, read_stage(fit.stage), "calibrated")
-    images = make_images(session, fit.stage, data.trajectory)
-    _finish(session, Outcome(data, nominal, calibrated, fit, images))
+    outcome = _before_and_after(session)
+    assert outcome.fit is not None, "it has just been made"
+    images = make_images(session, outcome.fit.stage, outcome.data.trajectory)
+    _finish(session, replace(outcome, images=images))
 
 
 def _replay(session: Session) -> None:
@@ -71,11 +69,15 @@ def _replay(session: Session) -> None:
 
 
 def _calibrate(session: Session) -> None:
+    _finish(session, _before_and_after(session))
+
+
+def _before_and_after(session: Session) -> Outcome:
     data = prepare(session)
     nominal = replay(session, data, data.scene, "nominal")
     fit = calibrate(session, data)
     calibrated = replay(session, data, read_stage(fit.stage), "calibrated")
-    _finish(session, Outcome(data, nominal, calibrated, fit))
+    return Outcome(data, nominal, calibrated, fit)
 
 
 def _generate(session: Session) -> None:
@@ -115,12 +117,7 @@ def prepare(session: Session) -> Prepared:
     with session.stage("read", "read the recording"):
         recording = read(config.recording.source())
     with session.stage("stage", f"compose {config.robot} in {config.scene}"):
-        stage = write_rig(
-            session.directory / STAGE,
-            scene=catalog.SCENES[config.scene],
-            robot=robot_asset(config.robot),
-            sublayers=_user_layers(config),
-        )
+        stage = _rig(session, STAGE)
         scene = read_stage(stage)
     joints = [j for j in scene.robot.joints if j.kind != "fixed"]
     with session.stage("check", "check it and put it on one clock"):
@@ -168,8 +165,8 @@ def replay(session: Session, data: Prepared, scene: Scene, label: str) -> Replay
 def calibrate(session: Session, data: Prepared) -> Calibrated:
     """Identify by each method asked for, and write what they found together as a layer.
 
-    The rollouts start from the stage with the torque level's layer, if there is one: inertias come
-    from there, and everything else is searched for anew.
+    The rollouts start from the stage with the torque level's layer, if there is one: inertias,
+    Stribeck's excess and offsets stay as it has them, the rest is searched from its values.
     """
     methods = _possible(session, data)
     provenance = {
@@ -267,18 +264,16 @@ def _tell_misfit(session: Session, result: CalibrationResult) -> None:
         )
 
 
-def _rig(session: Session, name: str, layer: Path) -> Path:
-    """Write the scene with the robot and a calibration layer on top."""
+def _rig(session: Session, name: str, *layers: Path) -> Path:
+    """Write the scene with the robot, the user's layer, and calibration layers on top of it."""
+    config = session.config
+    given = [] if config.layer is None else [Path(config.layer)]
     return write_rig(
         session.directory / name,
-        scene=catalog.SCENES[session.config.scene],
-        robot=robot_asset(session.config.robot),
-        sublayers=[layer, *_user_layers(session.config)],
+        scene=catalog.SCENES[config.scene],
+        robot=robot_asset(config.robot),
+        sublayers=[*layers, *given],
     )
-
-
-def _user_layers(config: Config) -> list[Path]:
-    return [] if config.layer is None else [Path(config.layer)]
 
 
 def _configuration_hash(config: Config) -> str:

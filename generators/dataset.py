@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Float32, UInt16
 
 from envs.errors import ConfigError
+from envs.files import write_whole
 from generators.renderer import Frame
 
 FOLDERS = ("rgb", "depth", "instance")
@@ -100,12 +101,9 @@ def write_bytes(path: Path, content: bytes) -> str:
     Raises:
         ConfigError: It cannot be written, such as on a full disk.
     """
-    draft = path.with_name(f".{path.name}.part")
     try:
-        draft.write_bytes(content)
-        draft.replace(path)
+        write_whole(path, content)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
     return hashlib.sha256(content).hexdigest()
 

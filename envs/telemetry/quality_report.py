@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from envs.files import write_whole
 from envs.telemetry.finding import Finding
 from envs.telemetry.recording import Recording
 
@@ -66,11 +67,8 @@ def write_quality(
             for f in findings
         ],
     }
-    path = folder / "quality.json"
-    part = folder / "quality.json.part"
-    part.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
-    return path, quarantine
+    text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    return write_whole(folder / "quality.json", text), quarantine
 
 
 def _quarantined(
