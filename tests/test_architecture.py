@@ -17,6 +17,7 @@ ONLY_IN = {
     "hydra": {"run.py", "conf/"},
     "omegaconf": {"run.py", "conf/"},
     "torch": {"calibration/"},
+    "warp": {"generators/raster/", "calibration/rollout/"},
     "pxr": {"envs/stage/"},
     "mujoco": {"assets/recordings/make_sample.py"},
     "pinocchio": set(),
