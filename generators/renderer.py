@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Bool, Float32, Int32, UInt8, UInt64
 
 from envs.stage.scene import Body, Scene
 from generators.camera import Camera
@@ -45,6 +45,12 @@ class Frame:
         depth_m: Distance along the optical axis, m; inf where nothing is seen.
         part_id: Index into the renderer's parts; −1 where nothing is seen.
         instance_id: `Instance.id`; 0 where nothing is seen.
+        normal_W: Unit normal of the triangle that is seen, on the camera's side, in the world; zero
+            where nothing is seen. None where a renderer does not know it.
+        smooth_normal_W: The same with the mesh's own normals interpolated over the triangle.
+        cover: Which instances lie along the pixel's ray between the near and the far plane, hidden
+            or not: bit k of word j stands for the instance with id 64·j + k + 1. None where a
+            renderer does not know it.
     """
 
     rgb: UInt8[np.ndarray, "h w 3"]
@@ -52,6 +58,16 @@ class Frame:
     part_id: Int32[np.ndarray, "h w"]
     instance_id: Int32[np.ndarray, "h w"]
     camera: Camera
+    normal_W: Float32[np.ndarray, "h w 3"] | None = None
+    smooth_normal_W: Float32[np.ndarray, "h w 3"] | None = None
+    cover: UInt64[np.ndarray, "h w words"] | None = None
+
+    def covers(self, instance_id: int) -> Bool[np.ndarray, "h w"]:
+        """Return the amodal mask of an instance: where it would be seen if nothing hid it."""
+        assert self.cover is not None, "this renderer does not know what is hidden"
+        word, bit = divmod(instance_id - 1, 64)
+        mask: Bool[np.ndarray, "h w"] = (self.cover[..., word] >> np.uint64(bit)) % 2 == 1
+        return mask
 
 
 class Renderer(Protocol):
