@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from envs.errors import ConfigError
 from envs.stage.scene import Material, Scene
 from envs.world.tiny_renderer import Paint, TinyRenderer
 from generators.renderer import Frame, Part, parts_of
@@ -39,8 +40,14 @@ class BaselineRenderer:
         self._rasterizer.close()
 
     def render(self, scenario: Scenario) -> Frame:
-        """Draw one scenario: its colours, its light, and what the light sees."""
+        """Draw one scenario: its colours, its light, and what the light sees.
+
+        Raises:
+            ConfigError: The lens is distorted, which PyBullet's renderer cannot draw.
+        """
         camera, lighting = scenario.camera, scenario.lighting
+        if camera.distortion.present:
+            raise ConfigError("PyBullet's renderer cannot draw lens distortion")
         paints = {part.body.name: self._paints(part, scenario) for part in self._parts}
         light = shadow_camera(lighting, radius_m=SHADOW_RADIUS_M, size=SHADOW_SIZE)
         # The ground throws no shadow on anything, and would fill most of the light's picture.
@@ -89,7 +96,10 @@ class BaselineRenderer:
         paints = []
         for shape in part.body.visuals:
             material = shape.material or Material("default")
-            color, image = material.base_color, material.texture
+            color, image = material.base_color, None
+            if material.base_color_texture is not None:
+                image = material.base_color_texture.path
+                color = material.base_color_texture.scale[:3]
             if look.color is not None:
                 color, image = look.color, None
             if look.texture is not None:

@@ -1,9 +1,10 @@
-"""A pinhole camera. The centre of the top-left pixel is (0, 0), so cx = (width − 1)/2 is centred.
+"""A camera. The centre of the top-left pixel is (0, 0), so cx = (width − 1)/2 is centred.
 
 The optical frame C has x to the right, y down and z forward. Depth is the coordinate z, in metres.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -11,6 +12,21 @@ from jaxtyping import Float
 from envs.errors import ConfigError
 from envs.frames import Pose, inverse, pose
 from envs.stage.scene import StageCamera
+from generators.distortion import NONE, Distortion
+
+ASPECT_TOLERANCE = 0.01
+"""Apertures of a stage's camera that have the picture's aspect to this, are those of its pixels."""
+
+
+@dataclass(frozen=True)
+class Lens:
+    """What a calibration finds: focal lengths and principal point in pixels, and distortion."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion: Distortion = NONE
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,7 @@ class Camera:
         X_WC: Optical frame in the world.
         near_m: Nothing nearer than this is seen.
         far_m: Nothing farther than this is seen.
+        distortion: Of the lens; each pixel of the picture must be one that it shows.
     """
 
     fx: float
@@ -34,9 +51,10 @@ class Camera:
     X_WC: Pose
     near_m: float
     far_m: float
+    distortion: Distortion = NONE
 
     def __post_init__(self) -> None:
-        """Refuse an image without pixels, and planes the wrong way round."""
+        """Refuse an image without pixels, planes the wrong way round, a lens that folds it over."""
         if self.width < 1 or self.height < 1:
             raise ConfigError(f"an image must have pixels, not {self.width}×{self.height}")
         if not (self.fx > 0 and self.fy > 0 and 0 < self.near_m < self.far_m < np.inf):
@@ -44,6 +62,8 @@ class Camera:
                 f"a camera needs focal lengths > 0 and 0 < near < far, not fx {self.fx}, "
                 f"fy {self.fy}, near {self.near_m} m, far {self.far_m} m"
             )
+        if self.distortion.present:
+            _check_border(self.lens, self.width, self.height)
 
     @staticmethod
     def with_view(
@@ -62,10 +82,40 @@ class Camera:
         return Camera(f, f, (width - 1) / 2, (height - 1) / 2, width, height, X_WC, near_m, far_m)
 
     @staticmethod
-    def from_stage(camera: StageCamera, size: tuple[int, int]) -> "Camera":
-        """Return a camera of the stage at the given (width, height)."""
-        return Camera.with_view(
-            camera.X_WC, camera.fov_x_rad, size, near_m=camera.near_m, far_m=camera.far_m
+    def from_stage(
+        camera: StageCamera, size: tuple[int, int], lens: Lens | None = None
+    ) -> "Camera":
+        """Return a camera of the stage at the given (width, height).
+
+        The horizontal aperture spans the width. Pixels are square, unless both apertures together
+        have the picture's aspect but for what a calibration could find.
+
+        Args:
+            camera: Where it stands, and its lens.
+            size: Of the picture.
+            lens: What a calibration found, in place of the stage's lens.
+        """
+        width, height = size
+        if lens is None:
+            (across, down), (right, up) = camera.aperture_m, camera.aperture_offset_m
+            fx = fy = camera.focal_m * width / across
+            if abs(across / down * height / width - 1) < ASPECT_TOLERANCE:
+                fy = camera.focal_m * height / down
+            # An offset moves the window that is seen: up and right, so the axis goes down and left.
+            cx = (width - 1) / 2 - fx * right / camera.focal_m
+            cy = (height - 1) / 2 + fy * up / camera.focal_m
+            lens = Lens(fx, fy, cx, cy)
+        return Camera(
+            lens.fx,
+            lens.fy,
+            lens.cx,
+            lens.cy,
+            width,
+            height,
+            camera.X_WC,
+            camera.near_m,
+            camera.far_m,
+            lens.distortion,
         )
 
     @property
@@ -73,38 +123,87 @@ class Camera:
         """(fx, fy, cx, cy)."""
         return self.fx, self.fy, self.cx, self.cy
 
+    @property
+    def lens(self) -> Lens:
+        """Its calibration."""
+        return Lens(self.fx, self.fy, self.cx, self.cy, self.distortion)
+
     def project(
         self, p_W: Float[np.ndarray, "*n 3"]
     ) -> tuple[Float[np.ndarray, "*n 2"], Float[np.ndarray, "*n"]]:
         """Return the pixel coordinates (column, row) and the depths (m) of points in the world.
 
-        A point with depth ≤ 0 lies behind the camera; its pixel means nothing.
+        A point with depth ≤ 0 lies behind the camera; its pixel means nothing. A point so far off
+        the axis that the distortion's model does not hold there has the pixel NaN.
         """
         X_CW = inverse(self.X_WC)
         p_C = np.asarray(p_W) @ X_CW[:3, :3].T + X_CW[:3, 3]
         z = p_C[..., 2]
         with np.errstate(divide="ignore", invalid="ignore"):
-            u = self.fx * p_C[..., 0] / z + self.cx
-            v = self.fy * p_C[..., 1] / z + self.cy
-        return np.stack([u, v], axis=-1), z
+            xy = p_C[..., :2] / z[..., None]
+        if self.distortion.present:
+            xy = self.distortion.distort(xy)
+        return xy * [self.fx, self.fy] + [self.cx, self.cy], z
 
     def unproject(
         self, uv: Float[np.ndarray, "*n 2"], depth_m: Float[np.ndarray, "*n"]
     ) -> Float[np.ndarray, "*n 3"]:
-        """Return the points in the world that are seen at pixels (column, row) and depths."""
-        x = (uv[..., 0] - self.cx) / self.fx
-        y = (uv[..., 1] - self.cy) / self.fy
-        p_C = np.stack([x, y, np.ones_like(x)], axis=-1) * np.asarray(depth_m)[..., None]
+        """Return the points in the world that are seen at pixels (column, row) and depths.
+
+        NaN for a pixel, outside of the picture, that the distortion's model never shows.
+        """
+        xy = undistorted(self.lens, uv)
+        p_C = np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1)
+        p_C = p_C * np.asarray(depth_m)[..., None]
         p_W: Float[np.ndarray, "*n 3"] = p_C @ self.X_WC[:3, :3].T + self.X_WC[:3, 3]
         return p_W
 
+    def slopes(self) -> Float[np.ndarray, "h w 2"]:
+        """Return x/z and y/z, in the optical frame, of what is seen at each pixel's centre."""
+        return _slopes(self.lens, self.width, self.height)
+
     def rays(self) -> Float[np.ndarray, "h w 3"]:
         """Return for each pixel the direction in the world along which depth grows by one."""
-        x = (np.arange(self.width)[None, :, None] - self.cx) / self.fx
-        y = (np.arange(self.height)[:, None, None] - self.cy) / self.fy
-        R_WC = self.X_WC[:3, :3]
+        slopes, R_WC = self.slopes(), self.X_WC[:3, :3]
+        x, y = slopes[..., :1], slopes[..., 1:]
         directions: Float[np.ndarray, "h w 3"] = x * R_WC[:, 0] + y * R_WC[:, 1] + R_WC[:, 2]
         return directions
+
+
+def undistorted(lens: Lens, uv: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
+    """Return x/z and y/z, in the optical frame, of what is seen at pixels (column, row)."""
+    xy: Float[np.ndarray, "*n 2"] = (np.asarray(uv) - [lens.cx, lens.cy]) / [lens.fx, lens.fy]
+    return lens.distortion.undistort(xy) if lens.distortion.present else xy
+
+
+@lru_cache(maxsize=2)
+def _slopes(lens: Lens, width: int, height: int) -> Float[np.ndarray, "h w 2"]:
+    uv = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
+    slopes = undistorted(lens, uv)
+    slopes.flags.writeable = False
+    return slopes
+
+
+def border(width: int, height: int) -> Float[np.ndarray, "n 2"]:
+    """Return the pixels' corners along the edge of a picture: top, bottom, left, right."""
+    u, v = np.arange(width + 1) - 0.5, np.arange(height + 1) - 0.5
+    rows = [np.stack([u, np.full_like(u, edge)], axis=1) for edge in (v[0], v[-1])]
+    columns = [np.stack([np.full_like(v, edge), v], axis=1) for edge in (u[0], u[-1])]
+    return np.concatenate(rows + columns)
+
+
+@lru_cache(maxsize=8)
+def _check_border(lens: Lens, width: int, height: int) -> None:
+    """Refuse a lens whose model does not reach the edge; what is inside it then reaches too."""
+    edge = border(width, height)
+    lost = np.isnan(undistorted(lens, edge)).any(axis=1)
+    if lost.any():
+        u, v = edge[lost][0]
+        raise ConfigError(
+            f"the distortion {list(lens.distortion.coefficients)} folds the picture over: it shows "
+            f"nothing at pixel ({u:g}, {v:g}) of {width}×{height}; it holds up to "
+            f"{np.degrees(np.arctan(lens.distortion.valid_radius)):.1f} degrees off the axis"
+        )
 
 
 def look_at(

@@ -29,7 +29,7 @@ FLOORS = ("floor", "ground")
 CENTRING_STEPS = 6
 """The middle of a picture depends on the distance, and the distance on the middle."""
 
-DEFAULT_CAMERA = StageCamera("camera", "", np.eye(4), np.radians(58.0), near_m=0.05, far_m=20.0)
+DEFAULT_CAMERA = StageCamera("camera", "", np.eye(4), 0.0189, (0.020955, 0.0152908), 0.05, 20.0)
 """Its lens is used where a stage has no camera."""
 
 

@@ -58,7 +58,7 @@ def visual_shapes(
 def _shape(prim: Any, A: Float[np.ndarray, "4 4"], material: Material | None) -> Shape:
     kind, path = str(prim.GetTypeName()), str(prim.GetPath())
     if kind == "Mesh":
-        mesh, _ = _triangles(prim)
+        mesh, _ = _triangles(prim, _coordinates(material))
         return _baked(path, mesh, A, material)
     if kind == "Plane":
         return _baked(path, _plane(prim), A, material)
@@ -122,7 +122,13 @@ def _baked(path: str, mesh: Mesh, A: Float[np.ndarray, "4 4"], material: Materia
     return Shape(path, "mesh", pose(np.eye(3), A[:3, 3]), (), baked, material)
 
 
-def _triangles(prim: Any) -> tuple[Mesh, Int[np.ndarray, "_"]]:
+def _coordinates(material: Material | None) -> str:
+    """Return the name of the texture coordinates that a material's first texture uses."""
+    textures = () if material is None else material.textures
+    return textures[0].primvar if textures else "st"
+
+
+def _triangles(prim: Any, coordinates: str) -> tuple[Mesh, Int[np.ndarray, "_"]]:
     """Return a UsdGeomMesh as triangles, and the polygon each of them came from."""
     path = prim.GetPath()
     points = _array(prim, "points", (3,))
@@ -148,8 +154,8 @@ def _triangles(prim: Any) -> tuple[Mesh, Int[np.ndarray, "_"]]:
     k = np.arange(len(polygon)) - np.repeat(np.cumsum(fans) - fans, fans)
     corner = np.stack([start, start + k + 1, start + k + 2], axis=1)
 
-    normals, normals_per_corner = _varying(prim, "normals", len(points), len(corners))
-    uvs, uvs_per_corner = _varying(prim, "primvars:st", len(points), len(corners))
+    normals, normals_per_corner = _varying(prim, "normals", 3, len(points), len(corners))
+    uvs, uvs_per_corner = _varying(prim, f"primvars:{coordinates}", 2, len(points), len(corners))
     if normals_per_corner or uvs_per_corner:
         normals = normals if normals is None or normals_per_corner else normals[corners]
         uvs = uvs if uvs is None or uvs_per_corner else uvs[corners]
@@ -175,7 +181,7 @@ def _array(prim: Any, name: str, row: tuple[int, ...]) -> Float[np.ndarray, "n .
 
 
 def _varying(
-    prim: Any, name: str, points: int, corners: int
+    prim: Any, name: str, width: int, points: int, corners: int
 ) -> tuple[Float[np.ndarray, "n d"] | None, bool]:
     """Return values per point (False) or per face corner (True), or None where there are none."""
     values = authored(prim, name)
@@ -184,6 +190,8 @@ def _varying(
     if values is None:
         return None, False
     values = np.array(values, float)
+    if values.ndim != 2 or values.shape[1] != width:
+        raise StageError(f"{prim.GetPath()}: {name} is no array of {width} numbers")
     indices = authored(prim, f"{name}:indices")
     if indices is not None:
         chosen = np.array(indices, int)
@@ -206,7 +214,6 @@ def _mesh_parts(
     surfaces: Surfaces,
     subsets: list[tuple[str, Int[np.ndarray, "_"], Material | None]],
 ) -> tuple[Shape, ...]:
-    mesh, polygon = _triangles(prim)
     rest = np.ones(len(authored(prim, "faceVertexCounts")), bool)
     parts = []
     for path, faces, material in subsets:
@@ -217,7 +224,12 @@ def _mesh_parts(
     if rest.any():
         parts.append((str(prim.GetPath()), np.flatnonzero(rest), surfaces.material(prim)))
     shapes = []
+    meshes: dict[str, tuple[Mesh, Int[np.ndarray, _]]] = {}
     for path, faces, material in parts:
+        coordinates = _coordinates(material)
+        if coordinates not in meshes:
+            meshes[coordinates] = _triangles(prim, coordinates)
+        mesh, polygon = meshes[coordinates]
         chosen = np.zeros(len(rest), bool)
         chosen[faces] = True
         triangles = mesh.triangles[chosen[polygon]]

@@ -52,7 +52,7 @@ def read_stage(
     note_dropped_overrides(stage, notes)
     prims = survey(stage, transforms, notes)
     _check_faces(path, prims, limits)
-    surfaces = Surfaces(root)
+    surfaces = Surfaces(root, notes)
     names = _names(prims)
 
     owned: dict[str, list[ShapePrim]] = {p: [] for p in prims.bodies}
@@ -67,13 +67,15 @@ def read_stage(
     parts = Parts(bodies, kinematic, kept, prims.roots, names, fixed_base)
     articulations, free = assemble(parts, transforms.units, notes)
     still = tuple(b for b in free if b.prim in kinematic)
-    lights = [read_light(prim, transforms, notes) for prim in prims.lights]
+    lights = [read_light(prim, transforms, surfaces, notes) for prim in prims.lights]
     return Scene(
         articulations=tuple(articulations),
         objects=tuple(b for b in free if b.prim not in kinematic),
         static=(*_static(prims, names, transforms, surfaces), *still),
         lights=tuple(light for light in lights if light is not None),
-        cameras=tuple(read_camera(c, names[str(c.GetPath())], transforms) for c in prims.cameras),
+        cameras=tuple(
+            read_camera(c, names[str(c.GetPath())], transforms, notes) for c in prims.cameras
+        ),
         gravity_mps2=read_gravity(prims.scenes, transforms.units, notes),
         files=_files(stage, surfaces),
         diagnostics=notes.collected(),
@@ -192,4 +194,4 @@ def _tail(path: str, others: list[str]) -> str:
 
 def _files(stage: Any, surfaces: Surfaces) -> tuple[Path, ...]:
     layers = {Path(layer.realPath) for layer in stage.GetUsedLayers() if layer.realPath}
-    return tuple(sorted(layers | surfaces.textures))
+    return tuple(sorted(layers | surfaces.images))

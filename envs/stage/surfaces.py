@@ -1,4 +1,4 @@
-"""Materials bound to geometry: UsdPreviewSurface, its texture, and MDL's plain colours."""
+"""Materials bound to geometry: UsdPreviewSurface, and MDL's plain colours."""
 
 from pathlib import Path
 from typing import Any
@@ -8,18 +8,20 @@ from jaxtyping import Int
 
 from envs.errors import StageError
 from envs.stage.attributes import authored
+from envs.stage.diagnostics import Diagnostics
 from envs.stage.guard import check_asset
+from envs.stage.preview_surface import read_preview_surface
 from envs.stage.scene import Material
 
 
 class Surfaces:
     """Reads each material of a stage once."""
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(self, root: Path | None, notes: Diagnostics) -> None:
         """Start with nothing read; images must lie below `root`, if there is one."""
-        self._root = root
+        self._root, self._notes = root, notes
         self._read: dict[str, Material] = {}
-        self.textures: set[Path] = set()
+        self.images: set[Path] = set()
 
     def material(self, prim: Any) -> Material:
         """Return how a gprim looks: its material, else its displayColor, else mid-grey."""
@@ -54,68 +56,64 @@ class Surfaces:
             self._read[path] = self._surface(material)
         return self._read[path]
 
+    def image(self, prim: Any, asset: Any) -> Path | None:
+        """Return the image file that a prim names; None where it names none that can be read.
+
+        Raises:
+            StageError: It is missing, or lies outside the root.
+        """
+        if not asset or not asset.path:
+            return None
+        check_asset(asset.resolvedPath or asset.path, asset.path, self._root, str(prim.GetPath()))
+        if "<UDIM>" in asset.path or asset.resolvedPath.endswith("]"):
+            what = "tiles" if "<UDIM>" in asset.path else "an image inside a package"
+            self._notes.add("refused", prim, f"{what} ('{asset.path}') cannot be read: left out")
+            return None
+        if not asset.resolvedPath:
+            raise StageError(f"{prim.GetPath()}: the texture '{asset.path}' was not found")
+        path = Path(asset.resolvedPath)
+        self.images.add(path)
+        return path
+
     def _surface(self, material: Any) -> Material:
         name = str(material.GetPrim().GetName())
-        shader = None
-        for context in ("", "mdl"):
-            source, _, _ = material.ComputeSurfaceSource(context)
-            if source:
-                shader = source
-                break
-        if shader is None:
-            return Material(name)
-        color, texture = Material(name).base_color, None
-        for key in ("diffuseColor", "diffuse_color_constant"):
-            value, image = self._color(shader.GetInput(key))
-            if value is not None:
-                color, texture = value, image
-                break
-        if texture is not None:
-            self.textures.add(texture)
-        return Material(
-            name,
-            color,
-            _number(shader, ("roughness", "reflection_roughness_constant"), 0.5),
-            _number(shader, ("metallic", "metallic_constant"), 0.0),
-            texture,
+        shader, _, _ = material.ComputeSurfaceSource("")
+        if shader and shader.GetIdAttr().Get() == "UsdPreviewSurface":
+            return read_preview_surface(name, shader, self.image, self._notes)
+        mdl, _, _ = material.ComputeSurfaceSource("mdl")
+        if mdl:
+            self._notes.add("approximated", material, "of MDL only plain values are read")
+            return _plain_mdl(name, mdl)
+        if shader:
+            kind = shader.GetIdAttr().Get() or "shader without an id"
+        else:
+            kind = "MaterialX" if material.ComputeSurfaceSource("mtlx")[0] else "missing surface"
+        self._notes.add(
+            "refused",
+            material,
+            f"a {kind} is not read, it is taken as grey; supported are: UsdPreviewSurface",
         )
-
-    def _color(self, connectable: Any) -> tuple[tuple[float, float, float] | None, Path | None]:
-        """Return an input's colour and image; the colour multiplies the image."""
-        from pxr import UsdShade
-
-        if not connectable:
-            return None, None
-        for attribute in connectable.GetValueProducingAttributes():
-            source = UsdShade.Shader(attribute.GetPrim())
-            if source and source.GetIdAttr().Get() == "UsdUVTexture":
-                file = source.GetInput("file").Get()
-                scale = source.GetInput("scale")
-                factor = scale.Get() if scale and scale.Get() is not None else (1.0, 1.0, 1.0)
-                image = _image(source, file, self._root)
-                return (float(factor[0]), float(factor[1]), float(factor[2])), image
-            value = attribute.Get()
-            if value is not None and len(value) == 3:
-                return (float(value[0]), float(value[1]), float(value[2])), None
-        return None, None
+        return Material(name)
 
 
-def _image(source: Any, file: Any, root: Path | None) -> Path | None:
-    if not file or not file.path:
-        return None
-    check_asset(file.resolvedPath or file.path, file.path, root, str(source.GetPath()))
-    if not file.resolvedPath:
-        raise StageError(f"{source.GetPath()}: the texture '{file.path}' was not found")
-    return Path(file.resolvedPath)
+def _plain_mdl(name: str, shader: Any) -> Material:
+    """Return the constants of NVIDIA's OmniPBR."""
+    plain = Material(name)
+    connectable = shader.GetInput("diffuse_color_constant")
+    color = connectable.Get() if connectable else None
+    r, g, b = plain.base_color if color is None else map(float, color)
+    return Material(
+        name,
+        (r, g, b),
+        roughness=_number(shader, "reflection_roughness_constant", plain.roughness),
+        metallic=_number(shader, "metallic_constant", plain.metallic),
+    )
 
 
-def _number(shader: Any, names: tuple[str, ...], default: float) -> float:
-    for name in names:
-        connectable = shader.GetInput(name)
-        value = connectable.Get() if connectable else None
-        if isinstance(value, float):
-            return value
-    return default
+def _number(shader: Any, name: str, default: float) -> float:
+    connectable = shader.GetInput(name)
+    value = connectable.Get() if connectable else None
+    return value if isinstance(value, float) else default
 
 
 def _all_prims() -> Any:

@@ -99,7 +99,7 @@ def scene() -> Scene:
     camera = StageCamera(
         "camera", "/camera",
         look_at(np.array([1.2, -0.7, 0.7]), np.array([0.2, 0, 0.2])),
-        float(np.radians(50)), near_m=0.05, far_m=10.0,
+        0.01 / float(np.tan(np.radians(25))), (0.02, 0.015), near_m=0.05, far_m=10.0,
     )  # fmt: skip
     return Scene((robot(),), objects, static, (), (camera,), np.array([0.0, 0.0, -9.81]))
 

@@ -32,7 +32,8 @@ def test_camera_in_the_world_by_hand() -> None:
 
 
 def test_field_of_view_reaches_from_edge_to_edge() -> None:
-    lens = StageCamera("c", "/c", np.eye(4), np.radians(60), near_m=0.1, far_m=9.0)
+    focal = 0.01 / np.tan(np.radians(30))
+    lens = StageCamera("c", "/c", np.eye(4), float(focal), (0.02, 0.01), near_m=0.1, far_m=9.0)
     made = Camera.from_stage(lens, (64, 48))
     assert (made.cx, made.cy) == (31.5, 23.5)
     assert made.fx == made.fy

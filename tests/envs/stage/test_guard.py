@@ -104,7 +104,8 @@ def test_a_texture_outside_the_root_is_refused(tmp_path: Path) -> None:
     file = stage(folder, textured("../image.png"))
     (material,) = {s.material for s in read_stage(file).static[0].visuals}
     assert material is not None
-    assert material.texture == (tmp_path / "image.png").resolve()
+    assert material.base_color_texture is not None
+    assert material.base_color_texture.path == (tmp_path / "image.png").resolve()
     with pytest.raises(StageError, match=r"/World/look/t reads .*outside"):
         read_stage(file, root=asset_root(file))
     (folder / "image.png").write_bytes(b"png")

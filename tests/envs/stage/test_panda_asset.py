@@ -148,18 +148,18 @@ def test_visuals_keep_triangles_colours_and_the_texture(scene: Scene) -> None:
     # Kd of link6.mtl: red, green and blue marks, white, light and dark grey.
     for kd in ((1, 0, 0), (0, 1, 0), (0.039, 0.541, 0.78), (1, 1, 1), (0.902, 0.922, 0.929)):
         assert kd in colors
-    textured = [m for m in materials if m is not None and m.texture is not None]
+    textured = [m for m in materials if m is not None and m.base_color_texture is not None]
     assert textured
     for material in textured:
-        assert material.texture is not None
+        assert material.base_color_texture is not None
         assert (
-            material.texture.read_bytes()
+            material.base_color_texture.path.read_bytes()
             == (URDF.parent / "meshes" / "visual" / "colors.png").read_bytes()
         )
     for shape in links["panda_link6"].visuals:
         assert shape.mesh is not None
         assert shape.mesh.normals is not None
-        if shape.material is not None and shape.material.texture is not None:
+        if shape.material is not None and shape.material.base_color_texture is not None:
             assert shape.mesh.uvs is not None
 
 
