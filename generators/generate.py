@@ -19,7 +19,8 @@ from envs.stage.scene import Scene
 from envs.telemetry.trajectory import Trajectory
 from generators.baseline import BaselineRenderer
 from generators.dataset import new_dataset, write_frame, write_json
-from generators.labels import instance_labels, keypoints, skeleton
+from generators.labels.keypoints import keypoints, skeleton
+from generators.labels.masks import instance_labels
 from generators.ranges import Ranges
 from generators.renderer import instances_of, parts_of
 from generators.scenario import Studio, draw, prepare

@@ -7,7 +7,8 @@ pixels, as ours do. Of the surroundings there are no annotations: a table is in 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from generators.labels import InstanceLabel, Keypoints
+from generators.labels.keypoints import Keypoints
+from generators.labels.masks import InstanceLabel
 from generators.renderer import Frame, Instance
 from generators.rle import encode
 from generators.scenario import Scenario

@@ -1,33 +1,15 @@
-"""Labels of a frame, read from its part ids: masks, tight boxes, joints with their visibility."""
+"""The robot's joints in a picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from envs.stage.tree import Tree
 from envs.world.dynamics import forward_kinematics
-from generators.renderer import Frame, Instance, Part
-
-OUTSIDE, HIDDEN, VISIBLE = 0, 1, 2
-"""Of a joint: not in the picture; behind something; on the surface that is seen."""
-
-
-@dataclass(frozen=True)
-class InstanceLabel:
-    """What is seen of one instance.
-
-    Attributes:
-        mask: Its pixels.
-        box: (column, row, width, height) of the mask's extent; pixel i reaches from i to i + 1.
-        area: Number of its pixels.
-    """
-
-    instance: Instance
-    mask: Bool[np.ndarray, "h w"]
-    box: tuple[int, int, int, int]
-    area: int
+from generators.labels.conventions import HIDDEN, OUTSIDE, VISIBLE
+from generators.renderer import Frame, Part
 
 
 @dataclass(frozen=True)
@@ -36,27 +18,13 @@ class Keypoints:
 
     Attributes:
         names: Of the joints.
-        uv: Pixel coordinates (column, row) of the joint origins; (0, 0) is a pixel's centre.
+        uv: Pixel coordinates of the joint origins; NaN where the lens shows no such point.
         visibility: OUTSIDE, HIDDEN or VISIBLE.
     """
 
     names: tuple[str, ...]
     uv: Float[np.ndarray, "joint 2"]
     visibility: Int[np.ndarray, "joint"]
-
-
-def instance_labels(frame: Frame, instances: Sequence[Instance]) -> tuple[InstanceLabel, ...]:
-    """Return the labels of those instances that are seen, in the order given."""
-    labels = []
-    for instance in instances:
-        mask = frame.instance_id == instance.id
-        columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-        if len(columns) == 0:
-            continue
-        x, y = int(columns[0]), int(rows[0])
-        box = (x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1)
-        labels.append(InstanceLabel(instance, mask, box, int(mask.sum())))
-    return tuple(labels)
 
 
 def keypoints(

@@ -9,7 +9,9 @@ from hypothesis.extra.numpy import arrays
 
 from envs.frames import axis_angle
 from generators.camera import Camera, look_at
-from generators.labels import HIDDEN, OUTSIDE, VISIBLE, instance_labels, keypoints, skeleton
+from generators.labels.conventions import HIDDEN, OUTSIDE, VISIBLE
+from generators.labels.keypoints import keypoints, skeleton
+from generators.labels.masks import instance_labels
 from generators.renderer import Frame, instances_of, parts_of
 from generators.scenario import prepare
 from generators.writers import coco

@@ -1,0 +1,98 @@
+"""What the picture cuts off: the scene on a larger canvas around it, without distortion."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from envs.frames import Pose
+from generators.camera import Camera
+from generators.labels.conventions import CANVAS
+from generators.labels.solids import Solid
+from generators.renderer import Frame
+
+PITCH = 2
+"""Pixels of the picture that one of the canvas covers, along each side."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The same view, but wider.
+
+    Attributes:
+        frame: What is there.
+        inside: Which of its pixels the picture shows.
+    """
+
+    frame: Frame
+    inside: Bool[np.ndarray, "ch cw"]
+
+    def truncation(self, instance_id: int) -> float:
+        """Return which share of an instance's silhouette the picture does not show."""
+        silhouette = self.frame.covers(instance_id)
+        total = int(silhouette.sum())
+        return int((silhouette & ~self.inside).sum()) / total if total else 0.0
+
+
+def canvas_camera(camera: Camera) -> Camera:
+    """Return a pinhole camera that sees `CANVAS` times as much as another, in each direction."""
+    low, high = _extent(camera)
+    reach = high - low
+    low, high = low - reach * (CANVAS - 1) / 2, high + reach * (CANVAS - 1) / 2
+    width, height = (-(-CANVAS * side // PITCH) for side in (camera.width, camera.height))
+    fx, fy = np.array([width, height]) / (high - low)
+    # The first pixel begins at `low`, half a pixel before its centre.
+    return Camera(
+        float(fx),
+        float(fy),
+        float(-low[0] * fx - 0.5),
+        float(-low[1] * fy - 0.5),
+        width,
+        height,
+        camera.X_WC,
+        camera.near_m,
+        camera.far_m,
+    )
+
+
+def on_canvas(frame: Frame, camera: Camera) -> Canvas:
+    """Return a frame that `canvas_camera(camera)` took, with what `camera` shows of it."""
+    wide = frame.camera
+    uv, _ = camera.project(wide.X_WC[:3, 3] + wide.rays())
+    return Canvas(frame, _within(camera, uv))
+
+
+def reaches_beyond(
+    camera: Camera, solids: Sequence[Solid | None], poses: Mapping[str, Pose]
+) -> bool:
+    """Return whether the picture might cut something off: whether a body's box leaves it."""
+    for solid in solids:
+        if solid is None or solid.body not in poses:
+            continue
+        X_WB = poses[solid.body]
+        uv, depth = camera.project(solid.corners @ X_WB[:3, :3].T + X_WB[:3, 3])
+        if not (_within(camera, uv) & (depth > camera.near_m)).all():
+            return True
+    return False
+
+
+def _within(camera: Camera, uv: Float[np.ndarray, "*n 2"]) -> Bool[np.ndarray, "*n"]:
+    """Return which pixel coordinates lie in the picture; those that are NaN do not."""
+    u, v = uv[..., 0], uv[..., 1]
+    within: Bool[np.ndarray, "*n"] = (
+        (u >= -0.5) & (u < camera.width - 0.5) & (v >= -0.5) & (v < camera.height - 0.5)
+    )
+    return within
+
+
+def _extent(camera: Camera) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
+    """Return the lowest and highest x/z and y/z that a picture shows."""
+    u, v = np.arange(camera.width + 1) - 0.5, np.arange(camera.height + 1) - 0.5
+    edge = np.concatenate(
+        [np.stack(np.broadcast_arrays(u, v[k]), axis=-1) for k in (0, -1)]
+        + [np.stack(np.broadcast_arrays(u[k], v), axis=-1) for k in (0, -1)]
+    )
+    ends = camera.unproject(edge, np.ones(len(edge))) - camera.X_WC[:3, 3]
+    slopes = (ends @ camera.X_WC[:3, :3])[:, :2]
+    return slopes.min(axis=0), slopes.max(axis=0)
