@@ -63,7 +63,7 @@ class Camera:
                 f"fy {self.fy}, near {self.near_m} m, far {self.far_m} m"
             )
         if self.distortion.present:
-            _check_border(self.lens, self.width, self.height)
+            check_border(self.lens, self.width, self.height)
 
     @staticmethod
     def with_view(
@@ -193,7 +193,7 @@ def border(width: int, height: int) -> Float[np.ndarray, "n 2"]:
 
 
 @lru_cache(maxsize=8)
-def _check_border(lens: Lens, width: int, height: int) -> None:
+def check_border(lens: Lens, width: int, height: int) -> None:
     """Refuse a lens whose model does not reach the edge; what is inside it then reaches too."""
     edge = border(width, height)
     lost = np.isnan(undistorted(lens, edge)).any(axis=1)

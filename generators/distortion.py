@@ -15,7 +15,7 @@ from dataclasses import astuple, dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from envs.errors import ConfigError
 
@@ -23,6 +23,9 @@ MAX_RADIUS = 1e3
 """Nothing is seen farther off the axis: 0.06 degrees short of sideways."""
 
 NEWTON_STEPS = 50
+TABLE_SIZE = 4097
+"""Of the radial part's inverse, from which Newton's method starts."""
+
 CONVERGED = 1e-13
 """Residual of an inverse, relative to the coordinate: some units in float64's last place."""
 
@@ -100,49 +103,42 @@ class Distortion:
         Newton's method in the plane, from the solution of the radial part. NaN where the model
         shows nothing.
         """
-        seen = np.asarray(seen, float)
-        radius = np.hypot(seen[..., 0], seen[..., 1])
+        target = np.asarray(seen, float).reshape(-1, 2)
+        radius = np.hypot(target[:, 0], target[:, 1])
         start = self._radial_inverse(radius) / np.where(radius > 0, radius, 1.0)
-        xy = seen * np.where(radius > 0, start, 1.0)[..., None]
+        xy = target * np.where(radius > 0, start, 1.0)[:, None]
         tolerance = CONVERGED * (1 + radius)
+        found = np.zeros(len(xy), bool)
+        open_ = np.arange(len(xy))
         for _ in range(NEWTON_STEPS):
-            ahead, J = self._model(xy)
-            error = ahead - seen
+            ahead, J = self._model(xy[open_])
+            error = ahead - target[open_]
             determinant = _determinant(J)
-            wrong = (np.abs(error).max(axis=-1) > tolerance) & (determinant > 0)
-            if not wrong.any():
+            good = np.abs(error).max(axis=-1) <= tolerance[open_]
+            found[open_[good]] = determinant[good] > 0
+            on = ~good & (determinant > 0)
+            if not on.any():
                 break
-            step = (
-                np.stack(
-                    [
-                        J[..., 1, 1] * error[..., 0] - J[..., 0, 1] * error[..., 1],
-                        J[..., 0, 0] * error[..., 1] - J[..., 1, 0] * error[..., 0],
-                    ],
-                    axis=-1,
-                )
-                / np.where(wrong, determinant, 1.0)[..., None]
+            J, error, open_ = J[on], error[on], open_[on]
+            step = np.stack(
+                [
+                    J[:, 1, 1] * error[:, 0] - J[:, 0, 1] * error[:, 1],
+                    J[:, 0, 0] * error[:, 1] - J[:, 1, 0] * error[:, 0],
+                ],
+                axis=1,
             )
-            xy = np.where(wrong[..., None], xy - step, xy)
-        ahead, J = self._model(xy)
-        error = np.abs(ahead - seen).max(axis=-1)
-        good: Bool[np.ndarray, "*n"] = (
-            (error <= 8 * tolerance)
-            & (_determinant(J) > 0)
-            & (np.hypot(xy[..., 0], xy[..., 1]) < self.valid_radius)
-        )
-        xy[~good] = np.nan
-        return xy
+            xy[open_] -= step / determinant[on, None]
+        xy[~(found & (np.hypot(xy[:, 0], xy[:, 1]) < self.valid_radius))] = np.nan
+        return xy.reshape(np.shape(seen))
 
-    def _radial_inverse(self, seen: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-        """Return the radius whose r·g(r²) is `seen`, by halving: at most the valid radius."""
-        low = np.zeros_like(seen)
-        high = np.full_like(seen, self.valid_radius)
-        for _ in range(60):
-            middle = (low + high) / 2
-            beyond = middle * self._gain(middle * middle)[0] > seen
-            high = np.where(beyond, middle, high)
-            low = np.where(beyond, low, middle)
-        return low
+    def _radial_inverse(self, seen: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+        """Return about the radius whose r·g(r²) is `seen`: at most the valid radius."""
+        furthest, reach = seen.max(initial=0.0), 1.0
+        while reach < self.valid_radius and reach * self._gain(np.array(reach**2))[0] < furthest:
+            reach *= 2
+        r = np.linspace(0.0, min(reach, self.valid_radius), TABLE_SIZE)
+        inverse: Float[np.ndarray, n] = np.interp(seen, r * self._gain(r * r)[0], r)
+        return inverse
 
     def _gain(
         self, s: Float[np.ndarray, "*n"]

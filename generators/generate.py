@@ -18,6 +18,7 @@ from envs.stage.reader import read_stage
 from envs.stage.scene import Scene
 from envs.telemetry.trajectory import Trajectory
 from generators.baseline import BaselineRenderer
+from generators.camera import Lens
 from generators.dataset import new_dataset, write_frame, write_json
 from generators.labels.keypoints import keypoints, skeleton
 from generators.labels.masks import instance_labels
@@ -84,6 +85,7 @@ def generate(
     height: int,
     workers: int,
     ranges: Ranges,
+    lens: Lens | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Render a data set of the robot at recorded poses.
@@ -98,6 +100,7 @@ def generate(
         height: Of a picture, in pixels.
         workers: Processes; their number changes nothing in the pictures.
         ranges: What varies, and how far.
+        lens: A calibrated one; None for that of the stage's camera.
         progress: Called after each picture.
 
     Raises:
@@ -108,7 +111,7 @@ def generate(
     started = time.monotonic()
     _check(images, seed, width, height, workers)
     scene = read_stage(stage) if isinstance(stage, Path) else stage
-    studio = prepare(scene, trajectory.joints)
+    studio = prepare(scene, trajectory.joints, lens)
     with new_dataset(out) as folder, tempfile.TemporaryDirectory() as scrap:
         textures = write_textures(Path(scrap), seed)
         shoot = Shoot(studio, trajectory, ranges, seed, (width, height), textures, folder)
@@ -202,6 +205,7 @@ def _write_lists(shoot: Shoot, shots: list[Shot]) -> dict[str, int]:
         "seed": shoot.seed,
         "size": list(shoot.size),
         "ranges": dataclasses.asdict(shoot.ranges),
+        "lens": dataclasses.asdict(shoot.studio.lens) if shoot.studio.lens else None,
         "renderer": BaselineRenderer.__name__,
         "versions": {
             name: version(name)

@@ -12,9 +12,10 @@ from envs.stage.scene import Scene, StageCamera
 from envs.stage.tree import Tree, reduce_tree
 from envs.telemetry.trajectory import Trajectory
 from envs.world.dynamics import forward_kinematics
-from generators.camera import Camera, look_at
+from generators.camera import Camera, Lens
 from generators.colors import RGB, from_oklch, from_temperature, scaled
 from generators.distributions import stream
+from generators.framing import framed
 from generators.placement import Footing, Hull, Region, footing, place, region_of, robot_hulls
 from generators.ranges import Ranges
 from generators.shading import Lighting
@@ -25,9 +26,6 @@ GOLDEN_RATIO = (np.sqrt(5) - 1) / 2
 
 FLOORS = ("floor", "ground")
 """Labels of what everything stands on."""
-
-CENTRING_STEPS = 6
-"""The middle of a picture depends on the distance, and the distance on the middle."""
 
 DEFAULT_CAMERA = StageCamera("camera", "", np.eye(4), 0.0189, (0.020955, 0.0152908), 0.05, 20.0)
 """Its lens is used where a stage has no camera."""
@@ -79,6 +77,7 @@ class Studio:
         hulls: Of the robot's bodies.
         feet: Object name → how it stands.
         region: Where objects may stand.
+        lens: A calibrated one, which is never zoomed; None for that of the stage's camera.
     """
 
     scene: Scene
@@ -86,9 +85,10 @@ class Studio:
     hulls: tuple[Hull, ...]
     feet: Mapping[str, Footing]
     region: Region
+    lens: Lens | None = None
 
 
-def prepare(scene: Scene, joints: tuple[str, ...]) -> Studio:
+def prepare(scene: Scene, joints: tuple[str, ...], lens: Lens | None = None) -> Studio:
     """Return a scene made ready for drawing scenarios of recordings with these joints."""
     robot = scene.robot
     return Studio(
@@ -97,6 +97,7 @@ def prepare(scene: Scene, joints: tuple[str, ...]) -> Studio:
         hulls=robot_hulls(robot),
         feet={body.name: footing(body) for body in scene.objects},
         region=region_of(scene),
+        lens=lens,
     )
 
 
@@ -202,22 +203,18 @@ def _camera(
             np.sin(elevation),
         ]
     )
-    middle = (points.min(axis=0) + points.max(axis=0)) / 2
-    X = look_at(middle + back, middle, roll_rad=float(roll))
-    lens = Camera.from_stage((*studio.scene.cameras, DEFAULT_CAMERA)[0], size)
-    half = np.array([lens.width / lens.fx, lens.height / lens.fy]) / (2 * zoom)
-    distance = 0.0
-    for _ in range(CENTRING_STEPS):
-        in_view = (points - middle) @ X[:3, :3]
-        # Far enough back that |x| ≤ fill · half width · (z + distance), for each point and axis.
-        distance = (np.abs(in_view[:, :2]) / (fill * half) - in_view[:, 2:]).max()
-        slope = in_view[:, :2] / (in_view[:, 2:] + distance)
-        middle = middle + X[:3, :2] @ (distance * (slope.min(axis=0) + slope.max(axis=0)) / 2)
+    camera = Camera.from_stage((*studio.scene.cameras, DEFAULT_CAMERA)[0], size, studio.lens)
+    if studio.lens is None:
+        camera = replace(camera, fx=zoom * camera.fx, fy=zoom * camera.fy)
     # What is left of the picture lets the robot stand off its middle.
-    shift = rng.uniform(-0.8, 0.8, 2) * (1 - fill) * half * distance
-    target = middle + X[:3, :2] @ shift
-    X_WC = look_at(target + distance * back, target, roll_rad=float(roll))
-    return replace(lens, fx=zoom * lens.fx, fy=zoom * lens.fy, X_WC=X_WC), middle
+    return framed(
+        camera,
+        points,
+        back,
+        roll_rad=float(roll),
+        fill=fill,
+        off_middle=rng.uniform(-0.8, 0.8, 2),
+    )
 
 
 def _lighting(

@@ -62,6 +62,7 @@ def image(scenario: Scenario, files: Mapping[str, str], joints: Sequence[str]) -
             "fy": camera.fy,
             "cx": camera.cx,
             "cy": camera.cy,
+            "distortion": list(camera.distortion.coefficients),
             "X_WC": camera.X_WC.tolist(),
         },
         "time_s": scenario.t_s,
