@@ -80,20 +80,27 @@ class Surfaces:
         shader, _, _ = material.ComputeSurfaceSource("")
         if shader and shader.GetIdAttr().Get() == "UsdPreviewSurface":
             return read_preview_surface(name, shader, self.image, self._notes)
-        mdl, _, _ = material.ComputeSurfaceSource("mdl")
+        # A context without an output of its own falls back to the universal one.
+        mdl = _source(material, "mdl")
         if mdl:
             self._notes.add("approximated", material, "of MDL only plain values are read")
             return _plain_mdl(name, mdl)
         if shader:
             kind = shader.GetIdAttr().Get() or "shader without an id"
         else:
-            kind = "MaterialX" if material.ComputeSurfaceSource("mtlx")[0] else "missing surface"
+            kind = "MaterialX surface" if _source(material, "mtlx") else "missing surface"
         self._notes.add(
             "refused",
             material,
             f"a {kind} is not read, it is taken as grey; supported are: UsdPreviewSurface",
         )
         return Material(name)
+
+
+def _source(material: Any, context: str) -> Any:
+    """Return the shader of one render context, or None."""
+    output = material.GetSurfaceOutput(context)
+    return material.ComputeSurfaceSource(context)[0] if output else None
 
 
 def _plain_mdl(name: str, shader: Any) -> Material:
