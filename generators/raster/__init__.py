@@ -1,0 +1,1 @@
+"""A visibility-buffer rasteriser in NVIDIA Warp: one source of kernels for CPU and CUDA."""

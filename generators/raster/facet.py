@@ -1,0 +1,122 @@
+"""One triangle as a camera sees it: what holds at any pixel of it, worked out once.
+
+Along a row of a picture the same triangle is often met many times, so the kernels keep the facet
+of the pixel before. 1/z, and the corners' weights over z, are linear in undistorted pixels.
+"""
+
+import warp as wp
+
+from generators.raster.geometry import Geometry
+from generators.raster.views import Views
+from generators.raster.visibility import in_camera
+
+wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+
+NOTHING = wp.constant(wp.uint64(0))
+"""An entry of the visibility buffer where nothing is seen."""
+
+
+@wp.struct
+class Facet:
+    """A triangle in a view.
+
+    Attributes:
+        instance: Whose it is; triangle: which, in the geometry's lists.
+        over_z: 1/z at (u, v, 1), 1/m.
+        second: Weight of the second corner over z; third: of the third.
+        normal_W: Unit normal on the side that is seen.
+        R_WS: From the axes of its mesh to the world's.
+    """
+
+    instance: wp.int32
+    triangle: wp.int32
+    over_z: wp.vec3d
+    second: wp.vec3d
+    third: wp.vec3d
+    normal_W: wp.vec3
+    R_WS: wp.mat33
+
+
+@wp.func
+def in_pixels(n: wp.vec3d, lens: wp.vec4d, factor: wp.float64) -> wp.vec3d:
+    """Return a linear form of the ray (x, y, 1) as one of the undistorted pixel (u, v, 1)."""
+    a = n[0] * factor / lens[0]
+    b = n[1] * factor / lens[1]
+    return wp.vec3d(a, b, n[2] * factor - a * lens[2] - b * lens[3])
+
+
+@wp.func
+def facet_of(geometry: Geometry, views: Views, view: int, entry: wp.uint64) -> Facet:
+    """Return the triangle of an entry of the visibility buffer."""
+    facet = Facet()
+    number = int(entry & wp.uint64(0xFFFFFFFF))
+    item = number // 64
+    instance = geometry.item_instance[item]
+    t = geometry.cluster_first[geometry.item_cluster[item]] + number % 64
+    a = in_camera(views, view, instance, geometry.corners[3 * t])
+    b = in_camera(views, view, instance, geometry.corners[3 * t + 1]) - a
+    c = in_camera(views, view, instance, geometry.corners[3 * t + 2]) - a
+    n = wp.cross(b, c)
+    volume = wp.dot(n, a)
+    square = wp.dot(n, n)
+    lens = views.lens[view]
+    facet.instance = instance
+    facet.triangle = t
+    facet.over_z = in_pixels(n, lens, wp.float64(1.0) / volume)
+    # The weight of a corner is the share of the plane through the camera and the opposite edge.
+    facet.second = in_pixels(wp.cross(c, a), lens, wp.float64(1.0) / volume)
+    facet.third = in_pixels(wp.cross(a, b), lens, wp.float64(1.0) / volume)
+    scale = wp.float64(1.0) / wp.sqrt(square)
+    if volume > wp.float64(0.0):
+        scale = -scale
+    R_WC = views.R_WC[view]
+    unit = n * scale
+    facet.normal_W = R_WC * wp.vec3(float(unit[0]), float(unit[1]), float(unit[2]))
+    x = views.X_CS[view, instance, 0]
+    y = views.X_CS[view, instance, 1]
+    z = views.X_CS[view, instance, 2]
+    facet.R_WS = R_WC * wp.mat33(
+        float(x[0]), float(x[1]), float(x[2]),
+        float(y[0]), float(y[1]), float(y[2]),
+        float(z[0]), float(z[1]), float(z[2]),
+    )  # fmt: skip
+    return facet
+
+
+@wp.func
+def value(form: wp.vec3d, uv: wp.vec2) -> wp.float64:
+    """Return a linear form at an undistorted pixel."""
+    return form[0] * wp.float64(uv[0]) + form[1] * wp.float64(uv[1]) + form[2]
+
+
+@wp.func
+def weights(facet: Facet, uv: wp.vec2, z: wp.float64) -> wp.vec3:
+    """Return the weights of the three corners at an undistorted pixel with depth z."""
+    second = float(value(facet.second, uv) * z)
+    third = float(value(facet.third, uv) * z)
+    return wp.vec3(1.0 - second - third, second, third)
+
+
+@wp.func
+def smooth_normal(geometry: Geometry, facet: Facet, weight: wp.vec3) -> wp.vec3:
+    """Return the mesh's own normal in the world, on the side that is seen."""
+    t = 3 * facet.triangle
+    a = geometry.normals[t]
+    b = geometry.normals[t + 1]
+    c = geometry.normals[t + 2]
+    n = facet.R_WS * (a * weight[0] + b * weight[1] + c * weight[2])
+    length = wp.length(n)
+    if length < 1e-6:
+        return facet.normal_W
+    n = n / length
+    if wp.dot(n, facet.normal_W) < 0.0:
+        return -n
+    return n
+
+
+@wp.func
+def ray_at(views: Views, view: int, x: int, y: int) -> wp.vec2:
+    """Return the undistorted pixel that a pixel sees."""
+    if views.distorted != 0:
+        return views.rays[view, y * views.width + x]
+    return wp.vec2(float(x), float(y))

@@ -1,0 +1,170 @@
+"""A triangle mesh made ready for the kernels: welded corners, and clusters that can be skipped.
+
+A cluster is a run of at most `CLUSTER` triangles that lie near each other and face alike. Where all
+of them are turned away and belong to a closed surface, none can be seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int, Int32
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from envs.stage.scene import Mesh
+
+CLUSTER = 64
+"""Triangles of a cluster, at most."""
+
+_AXIS_BITS = 6
+
+
+@dataclass(frozen=True)
+class PackedMesh:
+    """A mesh as the kernels read it, in the frame of its shape.
+
+    Attributes:
+        points: Corners, each place once, m.
+        triangles: Indices of `points`; an edge that two triangles share has the same two.
+        corners: The corners of each triangle, m; to be read without an index.
+        normals: The normals at its corners.
+        uvs: The texture coordinates at its corners.
+        starts: First triangle of each cluster, and one entry more for the end.
+        spheres: Middle and radius of each cluster, m.
+        cones: Axis of each cluster's normals, and the sine of the widest angle from it; 2 where
+            the cluster must be drawn from both sides.
+        radius_m: Of a sphere about `middle` that holds the mesh.
+    """
+
+    points: Float32[np.ndarray, "p 3"]
+    triangles: Int32[np.ndarray, "f 3"]
+    corners: Float32[np.ndarray, "f 3 3"]
+    normals: Float32[np.ndarray, "f 3 3"]
+    uvs: Float32[np.ndarray, "f 3 2"]
+    starts: Int32[np.ndarray, "c_1"]
+    spheres: Float32[np.ndarray, "c 4"]
+    cones: Float32[np.ndarray, "c 4"]
+    middle: Float32[np.ndarray, "3"]
+    radius_m: float
+
+
+def pack(mesh: Mesh) -> PackedMesh:
+    """Return a mesh ready for the kernels; triangles without area are left out.
+
+    Args:
+        mesh: With normals and texture coordinates, see `envs.world.primitives.drawable`.
+    """
+    assert mesh.normals is not None and mesh.uvs is not None
+    vertices = mesh.vertices.astype(np.float32)
+    points, place = np.unique(vertices + np.float32(0), axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    across = _across(points, place[mesh.triangles])
+    area = np.linalg.norm(across, axis=1)
+    kept = np.flatnonzero(area > 0)
+    triangles = place[mesh.triangles[kept]].astype(np.int32)
+    facing = across[kept] / area[kept, None]
+    closed = closed_triangles(triangles, points)
+    order, starts = _clusters(points, triangles, facing, closed)
+    original = mesh.triangles[kept][order]
+    triangles, facing, closed = triangles[order], facing[order], closed[order]
+    corners = points[triangles]
+    spheres, cones = _bounds(corners, facing, closed, starts)
+    low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
+    middle = (low + high) / 2
+    radius = np.linalg.norm(corners - middle, axis=-1).max()
+    return PackedMesh(
+        points=points,
+        triangles=triangles,
+        corners=corners,
+        normals=mesh.normals[original].astype(np.float32),
+        uvs=mesh.uvs[original].astype(np.float32),
+        starts=np.array(starts, np.int32),
+        spheres=spheres,
+        cones=cones,
+        middle=middle,
+        radius_m=float(radius) * (1 + 1e-5) + 1e-9,
+    )
+
+
+def closed_triangles(
+    triangles: Int[np.ndarray, "f 3"], points: Float32[np.ndarray, "p 3"]
+) -> Bool[np.ndarray, "f"]:
+    """Return which triangles belong to a closed surface that is turned outside out.
+
+    A connected piece is closed where each of its edges is run through as often one way as the
+    other; it is outside out where its signed volume is positive. Seen from outside, the nearest of
+    its triangles on a ray faces the eye.
+    """
+    count = len(points)
+    start, end = triangles.ravel(), np.roll(triangles, -1, axis=1).ravel()
+    edges = np.minimum(start, end).astype(np.int64) * count + np.maximum(start, end)
+    _, edge = np.unique(edges, return_inverse=True)
+    balance = np.bincount(edge, weights=np.where(start < end, 1.0, -1.0))
+    graph = coo_matrix((np.ones(len(start)), (start, end)), shape=(count, count))
+    _, piece_of = connected_components(graph, directed=False)
+    piece = piece_of[triangles[:, 0]]
+    open_edges = np.bincount(piece, weights=np.abs(balance[edge]).reshape(-1, 3).sum(axis=1))
+    a, b, c = points[triangles].astype(float).transpose(1, 0, 2)
+    volume = np.bincount(piece, weights=np.einsum("ij,ij->i", a, np.cross(b, c)))
+    closed: Bool[np.ndarray, "f"] = ((open_edges == 0) & (volume > 0))[piece]
+    return closed
+
+
+def _across(
+    points: Float32[np.ndarray, "p 3"], triangles: Int[np.ndarray, "f 3"]
+) -> Float32[np.ndarray, "f 3"]:
+    """Return the cross products of two edges: twice the area along the normal."""
+    a, b, c = points[triangles].astype(float).transpose(1, 0, 2)
+    return np.cross(b - a, c - a)
+
+
+def _clusters(
+    points: Float32[np.ndarray, "p 3"],
+    triangles: Int32[np.ndarray, "f 3"],
+    facing: Float32[np.ndarray, "f 3"],
+    closed: Bool[np.ndarray, "f"],
+) -> tuple[Int[np.ndarray, "f"], Sequence[int]]:
+    """Return an order of the triangles, and where in it each cluster begins."""
+    middles = points[triangles].mean(axis=1)
+    low, extent = middles.min(axis=0), np.ptp(middles, axis=0).max() or 1.0
+    step = np.minimum((middles - low) / extent * 2**_AXIS_BITS, 2**_AXIS_BITS - 1).astype(np.int64)
+    morton = np.zeros(len(triangles), np.int64)
+    for bit in range(_AXIS_BITS):
+        for axis in range(3):
+            morton |= ((step[:, axis] >> bit) & 1) << (3 * bit + axis)
+    # Which face of a cube the normal passes, and which quarter of it.
+    axis = np.abs(facing).argmax(axis=1)
+    side = (facing > 0) << np.arange(3)
+    way = axis * 8 + side.sum(axis=1)
+    order = np.lexsort((morton, way, closed))
+    group = (way + 32 * closed)[order]
+    breaks = np.flatnonzero(np.diff(group)) + 1
+    starts: list[int] = []
+    for begin, end in zip([0, *breaks], [*breaks, len(order)], strict=True):
+        pieces = -(-(end - begin) // CLUSTER)
+        starts += [begin + (end - begin) * k // pieces for k in range(pieces)]
+    return order, [*starts, len(order)]
+
+
+def _bounds(
+    corners: Float32[np.ndarray, "f 3 3"],
+    facing: Float32[np.ndarray, "f 3"],
+    closed: Bool[np.ndarray, "f"],
+    starts: Sequence[int],
+) -> tuple[Float32[np.ndarray, "c 4"], Float32[np.ndarray, "c 4"]]:
+    """Return the sphere and the cone of normals of each cluster."""
+    spheres, cones = [], []
+    for begin, end in zip(starts[:-1], starts[1:], strict=True):
+        p = corners[begin:end].reshape(-1, 3).astype(float)
+        middle = (p.min(axis=0) + p.max(axis=0)) / 2
+        radius = np.linalg.norm(p - middle, axis=1).max() * (1 + 1e-5) + 1e-7
+        spheres.append([*middle, radius])
+        axis = facing[begin:end].mean(axis=0)
+        length = np.linalg.norm(axis)
+        axis = axis / length if length > 0 else np.array([0.0, 0.0, 1.0])
+        cosine = (facing[begin:end] @ axis).min()
+        narrow = closed[begin] and length > 0 and cosine > 0.02
+        sine = float(np.sqrt(max(1 - cosine**2, 0.0))) + 1e-3 if narrow else 2.0
+        cones.append([*axis, sine])
+    return np.array(spheres, np.float32), np.array(cones, np.float32)

@@ -1,0 +1,426 @@
+"""Which triangle each pixel sees: the kernels that fill the visibility buffer.
+
+An entry holds 1/z in its upper 32 bits and the triangle's number in its lower ones, so that the
+largest entry is the nearest triangle, and of triangles at one depth the last. Edges are inclusive:
+two triangles that share one leave no gap, and depth decides. Small triangles are tested in
+undistorted pixels, by edge functions that start from the corner with the lower number, so that
+both neighbours of an edge find the same value with opposite signs. What is large, or crosses the
+near plane, is put aside and tested by planes through the camera's centre, in float64 (Olano and
+Greer, Triangle scan conversion using 2D homogeneous coordinates, Graphics Hardware 1997).
+"""
+
+import warp as wp
+
+from generators.raster import lenses
+from generators.raster.geometry import Geometry
+from generators.raster.views import HIDDEN, OUTSIDE, Views
+
+wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+
+SMALL = wp.constant(48.0)
+"""Pixels across a triangle that is done at once."""
+
+FAR_OUT = wp.constant(16384.0)
+"""Pixels from the origin beyond which float32 is too coarse."""
+
+GAP = wp.constant(wp.float64(-1e-4))
+"""Pixels that a large triangle is widened by, to leave no gap to a small neighbour."""
+
+TILE = wp.constant(lenses.TILE)
+CELL = wp.constant(lenses.CELL)
+_HIDDEN = wp.constant(wp.uint8(HIDDEN))
+_OUTSIDE = wp.constant(wp.uint8(OUTSIDE))
+
+
+@wp.struct
+class Target:
+    """What the passes write, for all views one after another.
+
+    Attributes:
+        pixels: Of one view.
+        seen: The visibility buffer.
+        words: Per pixel of `cover`; 0 where it is not asked for.
+        cover: A bit for each instance that lies on the pixel's ray.
+        aside: Numbers of the views and triangles that are put aside; count says how many.
+    """
+
+    pixels: wp.int32
+    seen: wp.array(dtype=wp.uint64)
+    words: wp.int32
+    cover: wp.array(dtype=wp.uint64)
+    aside: wp.array(dtype=wp.uint64)
+    count: wp.array(dtype=wp.int32)
+
+
+@wp.func
+def in_camera(views: Views, view: int, instance: int, p: wp.vec3) -> wp.vec3d:
+    """Return a point of an instance in the camera's frame, m."""
+    a = views.X_CS[view, instance, 0]
+    b = views.X_CS[view, instance, 1]
+    c = views.X_CS[view, instance, 2]
+    q = wp.vec4d(wp.float64(p[0]), wp.float64(p[1]), wp.float64(p[2]), wp.float64(1.0))
+    return wp.vec3d(wp.dot(a, q), wp.dot(b, q), wp.dot(c, q))
+
+
+@wp.func
+def write(target: Target, view: int, pixel: int, inverse_z: float, number: int, label: int):
+    """Enter what a triangle shows at a pixel."""
+    place = view * target.pixels + pixel
+    depth = wp.uint64(wp.cast(inverse_z, wp.uint32))
+    wp.atomic_max(target.seen, place, (depth << wp.uint64(32)) | wp.uint64(number))
+    if target.words > 0:
+        word = (label - 1) // 64
+        bit = wp.uint64(1) << wp.uint64(label - 1 - 64 * word)
+        wp.atomic_or(target.cover, place * target.words + word, bit)
+
+
+@wp.kernel
+def project(
+    geometry: Geometry, views: Views, points: int, lanes: int, projected: wp.array(dtype=wp.vec3)
+):
+    """Write u, v (undistorted pixels) and 1/z of all points that may be in view."""
+    view, block, lane = wp.tid()
+    instance = geometry.block_instance[block]
+    if views.state[view, instance] == _HIDDEN:
+        return
+    a = views.X_CS[view, instance, 0]
+    b = views.X_CS[view, instance, 1]
+    c = views.X_CS[view, instance, 2]
+    lens = views.lens[view]
+    fx = float(lens[0])
+    fy = float(lens[1])
+    cx = float(lens[2])
+    cy = float(lens[3])
+    ax, ay, az, aw = float(a[0]), float(a[1]), float(a[2]), float(a[3])
+    bx, by, bz, bw = float(b[0]), float(b[1]), float(b[2]), float(b[3])
+    gx, gy, gz, gw = float(c[0]), float(c[1]), float(c[2]), float(c[3])
+    shift = view * points + geometry.shift[instance]
+    end = geometry.block_end[block]
+    i = geometry.block_first[block] + lane
+    while i < end:
+        p = geometry.points[i]
+        over_z = 1.0 / (gx * p[0] + gy * p[1] + gz * p[2] + gw)
+        x = (ax * p[0] + ay * p[1] + az * p[2] + aw) * over_z
+        y = (bx * p[0] + by * p[1] + bz * p[2] + bw) * over_z
+        projected[shift + i] = wp.vec3(fx * x + cx, fy * y + cy, over_z)
+        i += lanes
+
+
+@wp.func
+def turned_away(views: Views, view: int, instance: int, sphere: wp.vec4, cone: wp.vec4) -> bool:
+    """Return whether a cluster cannot be seen: all of it faces away, or it is off the picture."""
+    m = in_camera(views, view, instance, wp.vec3(sphere[0], sphere[1], sphere[2]))
+    x = float(m[0])
+    y = float(m[1])
+    z = float(m[2])
+    radius = sphere[3]
+    if z + radius < views.reach[view][0] or z - radius > views.reach[view][1]:
+        return True
+    low = views.low[view]
+    high = views.high[view]
+    # Each side of the picture is a plane through the camera's centre.
+    if (
+        low[0] * z - x > radius * low[2]
+        or x - high[0] * z > radius * high[2]
+        or low[1] * z - y > radius * low[3]
+        or y - high[1] * z > radius * high[3]
+    ):
+        return True
+    if cone[3] < 1.5 and views.state[view, instance] == _OUTSIDE:
+        a = views.X_CS[view, instance, 0]
+        b = views.X_CS[view, instance, 1]
+        c = views.X_CS[view, instance, 2]
+        n = wp.vec4d(wp.float64(cone[0]), wp.float64(cone[1]), wp.float64(cone[2]), wp.float64(0.0))
+        along = x * float(wp.dot(a, n)) + y * float(wp.dot(b, n)) + z * float(wp.dot(c, n))
+        return along >= cone[3] * wp.sqrt(x * x + y * y + z * z) + radius
+    return False
+
+
+@wp.func
+def pixels_around(views: Views, view: int, box: wp.vec4) -> wp.vec4:
+    """Return the first and last column and row of the pixels that look into a box of (u, v)."""
+    grid = views.grid[view]
+    first_u = wp.max(int(wp.floor((box[0] - grid[0]) / CELL)), 0)
+    last_u = wp.min(int(wp.floor((box[1] - grid[0]) / CELL)), int(grid[2]) - 1)
+    first_v = wp.max(int(wp.floor((box[2] - grid[1]) / CELL)), 0)
+    last_v = wp.min(int(wp.floor((box[3] - grid[1]) / CELL)), int(grid[3]) - 1)
+    found = wp.vec4(1e9, -1.0, 1e9, -1.0)
+    for j in range(first_v, last_v + 1):
+        for i in range(first_u, last_u + 1):
+            cell = views.cells[view, j * int(grid[2]) + i]
+            found = wp.vec4(
+                wp.min(found[0], float(cell[0])),
+                wp.max(found[1], float(cell[1])),
+                wp.min(found[2], float(cell[2])),
+                wp.max(found[3], float(cell[3])),
+            )
+    return found
+
+
+@wp.func
+def from_lower(i: int, j: int, p: wp.vec3, q: wp.vec3, sign: float) -> wp.vec4:
+    """Return the edge function from p to q: where it starts, and its step times `sign`."""
+    if i < j:
+        return wp.vec4(p[0], p[1], sign * (q[0] - p[0]), sign * (q[1] - p[1]))
+    return wp.vec4(q[0], q[1], -sign * (p[0] - q[0]), -sign * (p[1] - q[1]))
+
+
+@wp.func
+def put_aside(target: Target, view: int, number: int):
+    """Leave a triangle to the pass for large ones."""
+    slot = wp.atomic_add(target.count, 0, 1)
+    target.aside[slot] = (wp.uint64(view) << wp.uint64(32)) | wp.uint64(number)
+
+
+@wp.kernel
+def rasterize(
+    geometry: Geometry,
+    views: Views,
+    points: int,
+    lanes: int,
+    projected: wp.array(dtype=wp.vec3),
+    target: Target,
+):
+    """Enter all small triangles of each item, and put the others aside."""
+    view, item, lane = wp.tid()
+    instance = geometry.item_instance[item]
+    state = views.state[view, instance]
+    if state == _HIDDEN:
+        return
+    cluster = geometry.item_cluster[item]
+    cone = geometry.cone[cluster]
+    if turned_away(views, view, instance, geometry.sphere[cluster], cone):
+        return
+    one_sided = cone[3] < 1.5 and state == _OUTSIDE
+    nearest = 1.0 / views.reach[view][0]
+    farthest = 1.0 / views.reach[view][1]
+    label = geometry.label[instance]
+    right = float(views.width - 1)
+    bottom = float(views.height - 1)
+    shift = view * points + geometry.shift[instance] + geometry.cluster_points[cluster]
+    first = geometry.cluster_first[cluster]
+    t = first + lane
+    end = geometry.cluster_end[cluster]
+    while t < end:
+        corner = geometry.triangles[t]
+        number = item * 64 + (t - first)
+        t += lanes
+        i = corner[0]
+        j = corner[1]
+        k = corner[2]
+        a = projected[shift + i]
+        b = projected[shift + j]
+        c = projected[shift + k]
+        least = wp.min(a[2], wp.min(b[2], c[2]))
+        most = wp.max(a[2], wp.max(b[2], c[2]))
+        # A corner behind the camera has a negative 1/z; beyond the far plane all are small.
+        if least <= 0.0 or most > nearest:
+            put_aside(target, view, number)
+            continue
+        if most < farthest:
+            continue
+        left = wp.min(a[0], wp.min(b[0], c[0]))
+        rightmost = wp.max(a[0], wp.max(b[0], c[0]))
+        top = wp.min(a[1], wp.min(b[1], c[1]))
+        lowest = wp.max(a[1], wp.max(b[1], c[1]))
+        if wp.max(wp.max(-left, rightmost), wp.max(-top, lowest)) > FAR_OUT:
+            put_aside(target, view, number)
+            continue
+        large = rightmost - left >= SMALL or lowest - top >= SMALL
+        box = wp.vec4(left, rightmost, top, lowest)
+        if views.distorted != 0 and not large:
+            box = pixels_around(views, view, box)
+        x_first = int(wp.ceil(wp.max(box[0], 0.0)))
+        x_last = int(wp.floor(wp.min(box[1], right)))
+        y_first = int(wp.ceil(wp.max(box[2], 0.0)))
+        y_last = int(wp.floor(wp.min(box[3], bottom)))
+        if not large and (x_first > x_last or y_first > y_last):
+            continue
+        ux = b[0] - a[0]
+        uy = b[1] - a[1]
+        vx = c[0] - a[0]
+        vy = c[1] - a[1]
+        # The rows of a picture go down, so what faces the camera turns the other way.
+        area = uy * vx - ux * vy
+        if area == 0.0 or (one_sided and area < 0.0):
+            continue
+        if large:
+            put_aside(target, view, number)
+            continue
+        sign = wp.sign(area)
+        e = from_lower(i, j, a, b, sign)
+        f = from_lower(j, k, b, c, sign)
+        g = from_lower(k, i, c, a, sign)
+        gain = -1.0 / area
+        db = (b[2] - a[2]) * gain
+        dc = (c[2] - a[2]) * gain
+        slope_x = db * vy - dc * uy
+        slope_y = dc * ux - db * vx
+        for y in range(y_first, y_last + 1):
+            row = y * views.width
+            for x in range(x_first, x_last + 1):
+                u = float(x)
+                v = float(y)
+                if views.distorted != 0:
+                    ray = views.rays[view, row + x]
+                    u = ray[0]
+                    v = ray[1]
+                in_e = e[3] * (u - e[0]) - e[2] * (v - e[1])
+                in_f = f[3] * (u - f[0]) - f[2] * (v - f[1])
+                in_g = g[3] * (u - g[0]) - g[2] * (v - g[1])
+                if in_e >= 0.0 and in_f >= 0.0 and in_g >= 0.0:
+                    over_z = a[2] + slope_x * (u - a[0]) + slope_y * (v - a[1])
+                    over_z = wp.clamp(over_z, least, most)
+                    if over_z >= farthest:
+                        write(target, view, row + x, over_z, number, label)
+
+
+@wp.func
+def plane(p: wp.vec3d, q: wp.vec3d, lens: wp.vec4d, sign: wp.float64) -> wp.vec3d:
+    """Return the plane through the camera's centre and two points, as a line in pixels.
+
+    Its value at (u, v, 1) is the distance from the line in undistorted pixels, positive on the
+    side that `sign` says.
+    """
+    n = wp.cross(p, q)
+    a = n[0] / lens[0]
+    b = n[1] / lens[1]
+    c = n[2] - a * lens[2] - b * lens[3]
+    length = wp.sqrt(a * a + b * b)
+    if length > wp.float64(0.0):
+        return wp.vec3d(a, b, c) * (sign / length)
+    return wp.vec3d(a, b, c) * (sign * wp.float64(1e300))
+
+
+@wp.func
+def highest(line: wp.vec3d, box: wp.vec4) -> wp.float64:
+    """Return the largest value of a line's equation over a box."""
+    u = wp.where(line[0] > wp.float64(0.0), box[1], box[0])
+    v = wp.where(line[1] > wp.float64(0.0), box[3], box[2])
+    return line[0] * wp.float64(u) + line[1] * wp.float64(v) + line[2]
+
+
+@wp.func
+def lowest(line: wp.vec3d, box: wp.vec4) -> wp.float64:
+    """Return the least value of a line's equation over a box."""
+    return -highest(-line, box)
+
+
+@wp.func
+def tiles_around(
+    views: Views, view: int, a: wp.vec3d, b: wp.vec3d, c: wp.vec3d, near: wp.float64
+) -> wp.vec4i:
+    """Return the first and last column and row of the tiles in which a triangle can be seen."""
+    box = wp.vec4(0.0, float(views.width - 1), 0.0, float(views.height - 1))
+    if wp.min(a[2], wp.min(b[2], c[2])) > near:
+        lens = views.lens[view]
+        p = wp.vec3d(a[0] / a[2], b[0] / b[2], c[0] / c[2]) * lens[0]
+        q = wp.vec3d(a[1] / a[2], b[1] / b[2], c[1] / c[2]) * lens[1]
+        # A pixel more on each side, since float32 is coarse far from the picture.
+        around = wp.vec4(
+            float(wp.min(p) + lens[2]) - 1.0,
+            float(wp.max(p) + lens[2]) + 1.0,
+            float(wp.min(q) + lens[3]) - 1.0,
+            float(wp.max(q) + lens[3]) + 1.0,
+        )
+        if views.distorted != 0:
+            around = pixels_around(views, view, around)
+        box = wp.vec4(
+            wp.max(around[0], box[0]),
+            wp.min(around[1], box[1]),
+            wp.max(around[2], box[2]),
+            wp.min(around[3], box[3]),
+        )
+    if box[0] > box[1] or box[2] > box[3]:
+        return wp.vec4i(0, -1, 0, -1)
+    return wp.vec4i(
+        int(box[0]) // TILE, int(box[1]) // TILE, int(box[2]) // TILE, int(box[3]) // TILE
+    )
+
+
+@wp.kernel
+def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: int, strips: int):
+    """Enter the triangles that were put aside, tile by tile, each row of tiles by one thread."""
+    worker, strip = wp.tid()
+    zero = wp.float64(0.0)
+    one = wp.float64(1.0)
+    across = (views.width + TILE - 1) // TILE
+    order = worker
+    while order < target.count[0]:
+        entry = target.aside[order]
+        order += workers
+        view = int(entry >> wp.uint64(32))
+        number = int(entry & wp.uint64(0xFFFFFFFF))
+        item = number // 64
+        instance = geometry.item_instance[item]
+        cluster = geometry.item_cluster[item]
+        t = geometry.cluster_first[cluster] + number % 64
+        a = in_camera(views, view, instance, geometry.corners[3 * t])
+        b = in_camera(views, view, instance, geometry.corners[3 * t + 1])
+        c = in_camera(views, view, instance, geometry.corners[3 * t + 2])
+        most = one / wp.float64(views.reach[view][0])
+        least = one / wp.float64(views.reach[view][1])
+        normal = wp.cross(b - a, c - a)
+        # Positive where the triangle is seen from behind.
+        volume = wp.dot(normal, a)
+        if volume == zero or wp.max(a[2], wp.max(b[2], c[2])) * most < one:
+            continue
+        one_sided = geometry.cone[cluster][3] < 1.5 and views.state[view, instance] == _OUTSIDE
+        if volume > zero and one_sided:
+            continue
+        sign = wp.where(volume > zero, one, -one)
+        lens = views.lens[view]
+        e = plane(a, b, lens, sign)
+        f = plane(b, c, lens, sign)
+        g = plane(c, a, lens, sign)
+        # 1/z is linear in the picture: normal · ray / volume.
+        iu = normal[0] / (volume * lens[0])
+        iv = normal[1] / (volume * lens[1])
+        depth = wp.vec3d(iu, iv, normal[2] / volume - iu * lens[2] - iv * lens[3])
+        label = geometry.label[instance]
+        around = tiles_around(views, view, a, b, c, one / most)
+        wide = around[1] - around[0] + 1
+        tile = strip * wide
+        while tile < wide * (around[3] - around[2] + 1):
+            column = around[0] + tile % wide
+            row = around[2] + tile // wide
+            x = column * TILE
+            y = row * TILE
+            box = wp.vec4(float(x), float(x + TILE - 1), float(y), float(y + TILE - 1))
+            if views.distorted != 0:
+                box = views.tiles[view, row * across + column]
+            tile += 1
+            if tile % wide == 0:
+                tile += (strips - 1) * wide
+            if (
+                highest(e, box) < GAP
+                or highest(f, box) < GAP
+                or highest(g, box) < GAP
+                or highest(depth, box) < least
+            ):
+                continue
+            whole = (
+                lowest(e, box) >= GAP
+                and lowest(f, box) >= GAP
+                and lowest(g, box) >= GAP
+                and lowest(depth, box) >= least
+                and highest(depth, box) <= most
+            )
+            for pixel_y in range(y, wp.min(y + TILE, views.height)):
+                for pixel_x in range(x, wp.min(x + TILE, views.width)):
+                    pixel = pixel_y * views.width + pixel_x
+                    u = wp.float64(pixel_x)
+                    v = wp.float64(pixel_y)
+                    if views.distorted != 0:
+                        ray = views.rays[view, pixel]
+                        u = wp.float64(ray[0])
+                        v = wp.float64(ray[1])
+                    over_z = depth[0] * u + depth[1] * v + depth[2]
+                    if whole or (
+                        e[0] * u + e[1] * v + e[2] >= GAP
+                        and f[0] * u + f[1] * v + f[2] >= GAP
+                        and g[0] * u + g[1] * v + g[2] >= GAP
+                        and over_z >= least
+                        and over_z <= most
+                    ):
+                        write(target, view, pixel, float(over_z), number, label)
