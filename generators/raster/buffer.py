@@ -1,11 +1,13 @@
 """The visibility buffer of a launch, and the launches that fill it; made once for each size."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import warp as wp
 
 from generators.raster import visibility
-from generators.raster.geometry import Geometry, Instances
+from generators.raster.geometry import Instances
+from generators.raster.layout import Geometry, Target
 from generators.raster.views import View, ViewBuffers
 
 LANES_GPU = 64
@@ -31,10 +33,10 @@ class VisibilityBuffer:
         self.views = self._buffers.views
         self._geometry, self._instances, self._device = geometry, instances, device
         pixels = size[0] * size[1]
-        target = visibility.Target()
+        target = Target()
         target.pixels, target.words = pixels, words
 
-        def room(length: int, dtype: object) -> wp.array:
+        def room(length: int, dtype: Any) -> wp.array:
             return wp.zeros(length, dtype=dtype, device=device)
 
         target.seen = room(count * pixels, wp.uint64)

@@ -1,19 +1,14 @@
 """Which device draws, and what its first use costs."""
 
-import time
-from collections.abc import Callable, Sequence
 from typing import Literal
 
 import warp as wp
 
 from envs.errors import ConfigError
+from envs.world.quiet import quiet_stderr
 
 Device = Literal["auto", "cpu", "cuda"]
 DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda")
-Note = Callable[[str], None]
-
-COMPILE_S = 25
-"""What it takes to compile all kernels, about, on one core."""
 
 
 def choose(device: str) -> str:
@@ -40,4 +35,6 @@ def choose(device: str) -> str:
 def _quietly() -> None:
     """Start Warp without its greeting."""
     wp.config.log_level = wp.LOG_ERROR
-    wp.init()
+    # That there is no driver is said without being asked.
+    with quiet_stderr():
+        wp.init()

@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# What Warp compiles is Python in its looks alone: types are calls there, which mypy does not know.
 """One triangle as a camera sees it: what holds at any pixel of it, worked out once.
 
 Along a row of a picture the same triangle is often met many times, so the kernels keep the facet
@@ -6,8 +8,7 @@ of the pixel before. 1/z, and the corners' weights over z, are linear in undisto
 
 import warp as wp
 
-from generators.raster.geometry import Geometry
-from generators.raster.views import Views
+from generators.raster.layout import Geometry, Views
 from generators.raster.visibility import in_camera
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})

@@ -7,6 +7,7 @@ An item is one cluster of one instance; the triangle k of item i is known everyw
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import warp as wp
@@ -14,47 +15,9 @@ from jaxtyping import Float, Int32
 
 from envs.stage.scene import Mesh, Shape
 from envs.world.primitives import drawable
-from generators.raster.meshes import CLUSTER, PackedMesh, pack
+from generators.raster.layout import Geometry
+from generators.raster.meshes import PackedMesh, pack
 from generators.renderer import Part
-
-
-@wp.struct
-class Geometry:
-    """What the kernels read. All lists of one kind lie one after another.
-
-    Attributes:
-        points: Corners of all meshes in the frames of their shapes, m.
-        triangles: Indices into the points of their own mesh.
-        corners: Positions at the three corners of each triangle; normals and uvs likewise.
-        cluster_first: First triangle of each cluster; cluster_end the one after its last.
-        cluster_points: Where the points of its mesh begin.
-        sphere: Middle and radius of each cluster; cone its normals, see `PackedMesh`.
-        item_instance: Instance of each item; item_cluster its cluster.
-        block_instance: Instance of each block of points; block_first, block_end its points.
-        shift: Per instance what leads from a point of its mesh to that of its projection.
-        part: Of each instance, as the renderer counts.
-        label: `Instance.id` of each instance.
-    """
-
-    points: wp.array(dtype=wp.vec3)
-    triangles: wp.array(dtype=wp.vec3i)
-    corners: wp.array(dtype=wp.vec3)
-    normals: wp.array(dtype=wp.vec3)
-    uvs: wp.array(dtype=wp.vec2)
-    cluster_first: wp.array(dtype=wp.int32)
-    cluster_end: wp.array(dtype=wp.int32)
-    cluster_points: wp.array(dtype=wp.int32)
-    sphere: wp.array(dtype=wp.vec4)
-    cone: wp.array(dtype=wp.vec4)
-    item_instance: wp.array(dtype=wp.int32)
-    item_cluster: wp.array(dtype=wp.int32)
-    block_instance: wp.array(dtype=wp.int32)
-    block_first: wp.array(dtype=wp.int32)
-    block_end: wp.array(dtype=wp.int32)
-    shift: wp.array(dtype=wp.int32)
-    part: wp.array(dtype=wp.int32)
-    label: wp.array(dtype=wp.int32)
-
 
 BLOCK = 64
 """Points that one thread of a CPU, or one block of a GPU, projects."""
@@ -137,7 +100,7 @@ def _arrays(
         projected += len(meshes[m].points)
     block = np.array(blocks, np.int32).reshape(-1, 3)
 
-    def put(values: object, dtype: object) -> wp.array:
+    def put(values: object, dtype: Any) -> wp.array:
         return wp.array(values, dtype=dtype, device=device)
 
     def joined(name: str, width: int) -> Float[np.ndarray, "n width"]:

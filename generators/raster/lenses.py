@@ -22,7 +22,7 @@ class LensTable:
     """A lens as the kernels read it.
 
     Attributes:
-        rays: What each pixel sees; NaN where nothing.
+        rays: What each pixel sees.
         tiles: The least and the largest u, the least and the largest v of each tile's pixels.
         cells: The first and last column, the first and last row of the pixels that look into each
             cell; first > last where none does.
@@ -40,32 +40,24 @@ class LensTable:
 def lens_table(camera: Camera) -> LensTable:
     """Return the tables of a camera's lens."""
     height, width = camera.height, camera.width
-    rays_C = camera.rays() @ camera.X_WC[:3, :3]
-    u = (camera.fx * rays_C[..., 0] + camera.cx).astype(np.float32)
-    v = (camera.fy * rays_C[..., 1] + camera.cy).astype(np.float32)
-    u[~np.isfinite(v)] = np.nan
-    v[~np.isfinite(u)] = np.nan
-    origin = float(np.floor(np.nanmin(u))), float(np.floor(np.nanmin(v)))
+    slopes = camera.slopes()
+    u = (camera.fx * slopes[..., 0] + camera.cx).astype(np.float32)
+    v = (camera.fy * slopes[..., 1] + camera.cy).astype(np.float32)
+    origin = float(np.floor(u.min())), float(np.floor(v.min()))
     column, row = (np.floor((a - o) / CELL) for a, o in zip((u, v), origin, strict=True))
-    grid = int(np.nanmax(column)) + 1, int(np.nanmax(row)) + 1
-    seen = np.isfinite(u)
-    cell = (row[seen] * grid[0] + column[seen]).astype(np.int64)
-    y, x = np.nonzero(seen)
+    grid = int(column.max()) + 1, int(row.max()) + 1
+    cell = (row * grid[0] + column).astype(np.int64).ravel()
     cells = np.tile(np.array([width, -1, height, -1], np.int32), (grid[0] * grid[1], 1))
-    for k, values in enumerate((x, x, y, y)):
-        (np.minimum, np.maximum)[k % 2].at(cells[:, k], cell, values.astype(np.int32))
+    for k, values in enumerate(np.indices((height, width), np.int32)[::-1]):
+        np.minimum.at(cells[:, 2 * k], cell, values.ravel())
+        np.maximum.at(cells[:, 2 * k + 1], cell, values.ravel())
     tall, wide = -(-height // TILE), -(-width // TILE)
     ends = ((0, tall * TILE - height), (0, wide * TILE - width))
-    bounds = []
-    for values in (u, v):
-        tiled = np.pad(values, ends, mode="edge").reshape(tall, TILE, wide, TILE)
-        # A tile without any ray gets an empty range.
-        low = np.where(np.isnan(tiled), np.inf, tiled).min(axis=(1, 3))
-        high = np.where(np.isnan(tiled), -np.inf, tiled).max(axis=(1, 3))
-        bounds += [low, high]
+    tiled = [np.pad(a, ends, mode="edge").reshape(tall, TILE, wide, TILE) for a in (u, v)]
+    bounds = [bound(a, axis=(1, 3)) for a in tiled for bound in (np.min, np.max)]
     return LensTable(
         rays=np.stack([u, v], axis=-1).reshape(-1, 2),
-        tiles=np.stack(bounds, axis=-1).reshape(-1, 4).astype(np.float32),
+        tiles=np.stack(bounds, axis=-1).reshape(-1, 4),
         cells=cells,
         origin=origin,
         grid=grid,

@@ -57,8 +57,7 @@ def pack(mesh: Mesh) -> PackedMesh:
     """
     assert mesh.normals is not None and mesh.uvs is not None
     vertices = mesh.vertices.astype(np.float32)
-    points, place = np.unique(vertices + np.float32(0), axis=0, return_inverse=True)
-    place = place.reshape(-1)
+    points, place = _welded(vertices)
     across = _across(points, place[mesh.triangles])
     area = np.linalg.norm(across, axis=1)
     kept = np.flatnonzero(area > 0)
@@ -107,8 +106,21 @@ def closed_triangles(
     open_edges = np.bincount(piece, weights=np.abs(balance[edge]).reshape(-1, 3).sum(axis=1))
     a, b, c = points[triangles].astype(float).transpose(1, 0, 2)
     volume = np.bincount(piece, weights=np.einsum("ij,ij->i", a, np.cross(b, c)))
-    closed: Bool[np.ndarray, "f"] = ((open_edges == 0) & (volume > 0))[piece]
+    closed: Bool[np.ndarray, " f"] = ((open_edges == 0) & (volume > 0))[piece]
     return closed
+
+
+def _welded(
+    vertices: Float32[np.ndarray, "v 3"],
+) -> tuple[Float32[np.ndarray, "p 3"], Int[np.ndarray, "v"]]:
+    """Return each place once, and the place of each vertex."""
+    vertices = vertices + np.float32(0)  # −0 and 0 are one place
+    order = np.lexsort(vertices.T)
+    ordered = vertices[order]
+    new = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])
+    place = np.empty(len(vertices), np.int64)
+    place[order] = np.cumsum(new) - 1
+    return ordered[new], place
 
 
 def _across(
@@ -154,17 +166,21 @@ def _bounds(
     starts: Sequence[int],
 ) -> tuple[Float32[np.ndarray, "c 4"], Float32[np.ndarray, "c 4"]]:
     """Return the sphere and the cone of normals of each cluster."""
-    spheres, cones = [], []
-    for begin, end in zip(starts[:-1], starts[1:], strict=True):
-        p = corners[begin:end].reshape(-1, 3).astype(float)
-        middle = (p.min(axis=0) + p.max(axis=0)) / 2
-        radius = np.linalg.norm(p - middle, axis=1).max() * (1 + 1e-5) + 1e-7
-        spheres.append([*middle, radius])
-        axis = facing[begin:end].mean(axis=0)
-        length = np.linalg.norm(axis)
-        axis = axis / length if length > 0 else np.array([0.0, 0.0, 1.0])
-        cosine = (facing[begin:end] @ axis).min()
-        narrow = closed[begin] and length > 0 and cosine > 0.02
-        sine = float(np.sqrt(max(1 - cosine**2, 0.0))) + 1e-3 if narrow else 2.0
-        cones.append([*axis, sine])
-    return np.array(spheres, np.float32), np.array(cones, np.float32)
+    first = np.array(starts[:-1])
+    count = np.diff(starts)
+    p = corners.astype(float)
+    low = np.minimum.reduceat(p.min(axis=1), first)
+    high = np.maximum.reduceat(p.max(axis=1), first)
+    middle = (low + high) / 2
+    off = np.linalg.norm(p - np.repeat(middle, count, axis=0)[:, None], axis=2).max(axis=1)
+    radius = np.maximum.reduceat(off, first) * (1 + 1e-5) + 1e-7
+    axis = np.add.reduceat(facing, first)
+    length = np.linalg.norm(axis, axis=1, keepdims=True)
+    axis = np.where(length > 0, axis / np.maximum(length, 1e-300), [0.0, 0.0, 1.0])
+    along = np.einsum("ij,ij->i", facing, np.repeat(axis, count, axis=0))
+    cosine = np.minimum.reduceat(along, first)
+    # A wider cone would hide nothing that the cluster's own triangles do not.
+    narrow = closed[first] & (cosine > 0.02)
+    sine = np.where(narrow, np.sqrt(np.maximum(1 - cosine**2, 0.0)) + 1e-3, 2.0)
+    spheres = np.column_stack([middle, radius]).astype(np.float32)
+    return spheres, np.column_stack([axis, sine]).astype(np.float32)

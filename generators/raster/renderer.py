@@ -31,6 +31,11 @@ class RasterRenderer:
         """All bodies of the scene."""
         return self._parts
 
+    @property
+    def stored_triangles(self) -> int:
+        """How many triangles the device holds; instances share them."""
+        return int(self._geometry.triangles.shape[0])
+
     def close(self) -> None:
         """Give the device's memory back."""
         self._buffer = None

@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# What Warp compiles is Python in its looks alone: types are calls there, which mypy does not know.
 """From the visibility buffer to exact labels: depth, ids and normals at each pixel's centre."""
 
 import warp as wp
@@ -11,8 +13,7 @@ from generators.raster.facet import (
     value,
     weights,
 )
-from generators.raster.geometry import Geometry
-from generators.raster.views import Views
+from generators.raster.layout import Geometry, Views
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 

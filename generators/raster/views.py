@@ -6,55 +6,20 @@ are the pixels of the picture; with it, `rays` says for each pixel where among t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import warp as wp
 from jaxtyping import Bool, Float, Float32, UInt8
 
 from envs.frames import Pose, inverse
-from generators.camera import Camera
+from generators.camera import Camera, Lens
 from generators.raster.geometry import Instances
+from generators.raster.layout import Views
 from generators.raster.lenses import LensTable, lens_table
-
-Lens = tuple[tuple[float, float, float, float], int, int, object]
-"""Intrinsics, size and distortion: what a lens table depends on."""
 
 HIDDEN, SEEN, OUTSIDE = 0, 1, 2
 """Of an instance in a view: not in it; in it; in it, all of it beyond the near plane."""
-
-
-@wp.struct
-class Views:
-    """What the kernels read of all views of a launch; arrays begin with the view.
-
-    Attributes:
-        lens: fx, fy, cx, cy in pixels.
-        reach: Near plane, far plane, m.
-        R_WC: From each camera's axes to the world's.
-        p_WC: Where each camera is, m.
-        X_CS: Pose of each instance in each camera, three rows.
-        state: HIDDEN, SEEN or OUTSIDE of each instance.
-        distorted: Whether `rays` holds; else it is empty.
-        low: The least x/z and y/z in the picture, and √(1 + …²) of each; high: the largest.
-        rays: The undistorted pixel that each pixel sees; tiles, cells: see `LensTable`.
-        grid: Where the cells begin, and how many there are along u and v.
-    """
-
-    width: wp.int32
-    height: wp.int32
-    distorted: wp.int32
-    lens: wp.array(dtype=wp.vec4d)
-    reach: wp.array(dtype=wp.vec2)
-    R_WC: wp.array(dtype=wp.mat33)
-    p_WC: wp.array(dtype=wp.vec3)
-    X_CS: wp.array3d(dtype=wp.vec4d)
-    state: wp.array2d(dtype=wp.uint8)
-    low: wp.array(dtype=wp.vec4)
-    high: wp.array(dtype=wp.vec4)
-    rays: wp.array2d(dtype=wp.vec2)
-    tiles: wp.array2d(dtype=wp.vec4)
-    cells: wp.array2d(dtype=wp.vec4i)
-    grid: wp.array(dtype=wp.vec4)
 
 
 @dataclass(frozen=True)
@@ -68,7 +33,7 @@ class View:
 class Mirror:
     """An array that the host fills and the device reads; on a CPU they are one."""
 
-    def __init__(self, shape: int | tuple[int, ...], dtype: object, device: str) -> None:
+    def __init__(self, shape: int | tuple[int, ...], dtype: Any, device: str) -> None:
         self._ours = wp.zeros(shape, dtype=dtype, device="cpu")
         self.values: np.ndarray = self._ours.numpy()
         self.array = self._ours
@@ -89,11 +54,11 @@ class ViewBuffers:
     ) -> None:
         self._instances = instances
         self._device = device
-        self._lenses: list[Lens] | None = None
+        self._lenses: list[Lens] = []
         self.size, self.count = size, count
         number = len(instances.part)
 
-        def room(shape: int | tuple[int, ...], dtype: object) -> Mirror:
+        def room(shape: int | tuple[int, ...], dtype: Any) -> Mirror:
             return Mirror(shape, dtype, device)
 
         self._mirrors = {
@@ -129,9 +94,7 @@ class ViewBuffers:
         for mirror in self._mirrors.values():
             mirror.push()
 
-    def _place(
-        self, view: View
-    ) -> tuple[Bool[np.ndarray, "i"], Float[np.ndarray, "i 4 4"]]:
+    def _place(self, view: View) -> tuple[Bool[np.ndarray, "i"], Float[np.ndarray, "i 4 4"]]:
         """Return which instances are there, and their poses in the camera."""
         parts = [view.poses.get(name) for name in self._instances.names]
         there = np.array([pose is not None for pose in parts], bool)
@@ -160,7 +123,7 @@ class ViewBuffers:
 
     def _set_lenses(self, cameras: Sequence[Camera]) -> None:
         """Make the tables of the lenses, unless they are those of the launch before."""
-        lenses = [(c.intrinsics, c.width, c.height, c.distortion) for c in cameras]
+        lenses = [camera.lens for camera in cameras]
         if lenses == self._lenses:
             return
         tables = []
@@ -169,8 +132,8 @@ class ViewBuffers:
             left, right, top, bottom = 0.0, camera.width - 1.0, 0.0, camera.height - 1.0
             if any(c.distortion.present for c in cameras):
                 table = lens_table(camera)
-                left, top = np.nanmin(table.rays, axis=0)
-                right, bottom = np.nanmax(table.rays, axis=0)
+                left, top = table.rays.min(axis=0)
+                right, bottom = table.rays.max(axis=0)
                 tables.append(table)
             for name, u, v in (("low", left, top), ("high", right, bottom)):
                 x, y = (u - cx) / fx, (v - cy) / fy

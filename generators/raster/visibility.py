@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# What Warp compiles is Python in its looks alone: types are calls there, which mypy does not know.
 """Which triangle each pixel sees: the kernels that fill the visibility buffer.
 
 An entry holds 1/z in its upper 32 bits and the triangle's number in its lower ones, so that the
@@ -12,8 +14,8 @@ Greer, Triangle scan conversion using 2D homogeneous coordinates, Graphics Hardw
 import warp as wp
 
 from generators.raster import lenses
-from generators.raster.geometry import Geometry
-from generators.raster.views import HIDDEN, OUTSIDE, Views
+from generators.raster.layout import Geometry, Target, Views
+from generators.raster.views import HIDDEN, OUTSIDE
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
@@ -30,26 +32,6 @@ TILE = wp.constant(lenses.TILE)
 CELL = wp.constant(lenses.CELL)
 _HIDDEN = wp.constant(wp.uint8(HIDDEN))
 _OUTSIDE = wp.constant(wp.uint8(OUTSIDE))
-
-
-@wp.struct
-class Target:
-    """What the passes write, for all views one after another.
-
-    Attributes:
-        pixels: Of one view.
-        seen: The visibility buffer.
-        words: Per pixel of `cover`; 0 where it is not asked for.
-        cover: A bit for each instance that lies on the pixel's ray.
-        aside: Numbers of the views and triangles that are put aside; count says how many.
-    """
-
-    pixels: wp.int32
-    seen: wp.array(dtype=wp.uint64)
-    words: wp.int32
-    cover: wp.array(dtype=wp.uint64)
-    aside: wp.array(dtype=wp.uint64)
-    count: wp.array(dtype=wp.int32)
 
 
 @wp.func

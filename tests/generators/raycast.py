@@ -1,11 +1,16 @@
 """A second opinion on what a camera sees: rays against triangles, one by one, in float64."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import trimesh
 from jaxtyping import Bool, Float, Int
 
+from envs.frames import Pose
+from envs.world.primitives import to_mesh
 from generators.camera import Camera
+from generators.renderer import Part
 
 
 @dataclass(frozen=True)
@@ -25,15 +30,17 @@ def cast(
 ) -> Hits:
     """Möller and Trumbore, Fast, minimum storage ray/triangle intersection, 1997.
 
-    The directions are worked out here, from the definition of a pinhole camera, so that nothing of
-    what is tested is used.
+    The directions of a pinhole camera are worked out here, from its definition, so that nothing of
+    what is tested is used; those of a lens with distortion are the camera's.
     """
     u, v = np.meshgrid(
         np.arange(camera.width) + shift_px[0], np.arange(camera.height) + shift_px[1]
     )
-    ahead = np.stack(
-        [(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(u.shape)], -1
-    )
+    slopes = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy], axis=-1)
+    if camera.distortion.present:
+        assert shift_px == (0.0, 0.0)
+        slopes = camera.slopes()
+    ahead = np.concatenate([slopes, np.ones((*u.shape, 1))], axis=-1)
     d = (ahead @ camera.X_WC[:3, :3].T).reshape(-1, 3)
     a = triangles_W[:, 0]
     e1, e2 = triangles_W[:, 1] - a, triangles_W[:, 2] - a
@@ -56,6 +63,57 @@ def cast(
         nearest[start : start + 512] = found
         best[start : start + 512] = np.where(np.isfinite(found), owner[chosen], -1)
     return Hits(best.reshape(u.shape), nearest.reshape(u.shape))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What Embree sees: part, −1 for none; depth, m; unit normal on the camera's side."""
+
+    part: Int[np.ndarray, "h w"]
+    depth_m: Float[np.ndarray, "h w"]
+    normal_W: Float[np.ndarray, "h w 3"]
+
+
+def embree(
+    parts: Sequence[Part],
+    poses: Mapping[str, Pose],
+    camera: Camera,
+    *,
+    directions_W: Float[np.ndarray, "h w 3"] | None = None,
+) -> Judged:
+    """Ask Intel's ray caster; depth and normal follow in float64 from the triangle it names.
+
+    Args:
+        parts: Whose visuals are hit.
+        poses: Of their bodies; what is not named is not there.
+        camera: Where the rays start.
+        directions_W: Rays along which depth grows by one; None: the camera's own.
+    """
+    from trimesh.ray.ray_pyembree import RayMeshIntersector
+
+    corners, owners = [], []
+    for number, part in enumerate(parts):
+        for shape in part.body.visuals if part.body.name in poses else ():
+            mesh, X = to_mesh(shape), poses[part.body.name] @ shape.X_BS
+            corners.append((mesh.vertices @ X[:3, :3].T + X[:3, 3])[mesh.triangles])
+            owners.append(np.full(len(mesh.triangles), number))
+    triangles, owner = np.concatenate(corners), np.concatenate(owners)
+    count = np.arange(3 * len(triangles)).reshape(-1, 3)
+    solid = trimesh.Trimesh(triangles.reshape(-1, 3), count, process=False)
+    d = (camera.rays() if directions_W is None else directions_W).reshape(-1, 3)
+    eye = np.broadcast_to(camera.X_WC[:3, 3], d.shape)
+    hit = RayMeshIntersector(solid, scale_to_box=False).intersects_first(eye, d)
+    a, b, c = np.moveaxis(triangles[hit], 1, 0)
+    normal = np.cross(b - a, c - a)
+    along = np.einsum("ij,ij->i", d, normal)
+    depth = np.where(hit >= 0, np.einsum("ij,ij->i", a - eye, normal) / along, np.inf)
+    normal *= -np.sign(along)[:, None] / np.linalg.norm(normal, axis=1, keepdims=True)
+    size = (camera.height, camera.width)
+    return Judged(
+        np.where(hit >= 0, owner[hit], -1).reshape(size),
+        depth.reshape(size),
+        normal.reshape(*size, 3),
+    )
 
 
 def away_from_edges(owner: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

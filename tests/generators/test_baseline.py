@@ -6,18 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import trimesh
 
 from assets.catalog import SCENES
 from envs.stage.library import robot_asset
 from envs.stage.reader import read_stage
 from envs.telemetry.trajectory import Trajectory
-from envs.world.primitives import to_mesh
 from generators.baseline import BaselineRenderer
 from generators.renderer import Frame, parts_of
 from generators.scenario import Scenario, draw, prepare
 from generators.textures import write_textures
-from tests.generators.raycast import away_from_edges
+from tests.generators.raycast import away_from_edges, embree
 from tests.generators.small_table import ranges, recording, scene
 
 SMALL = scene()
@@ -80,8 +78,6 @@ def test_ids_name_the_bodies(renderer: BaselineRenderer) -> None:
 
 def test_real_scene_against_embree(textures: tuple[Path, ...]) -> None:
     pytest.importorskip("embreex", reason="embreex, the ray caster that judges, is not installed")
-    from trimesh.ray.ray_pyembree import RayMeshIntersector
-
     robot_asset("panda")
     stage = read_stage(SCENES["tabletop"])
     joints = tuple(f"panda_joint{i}" for i in range(1, 8))
@@ -94,30 +90,15 @@ def test_real_scene_against_embree(textures: tuple[Path, ...]) -> None:
     for index in range(2):
         shown = draw(studio, trajectory, ranges(), seed=1, index=index, size=(640, 480))
         frame = renderer.render(shown)
-        corners, owners = [], []
-        for number, part in enumerate(renderer.parts):
-            for shape in part.body.visuals if part.body.name in shown.poses else ():
-                mesh, X = to_mesh(shape), shown.poses[part.body.name] @ shape.X_BS
-                corners.append((mesh.vertices @ X[:3, :3].T + X[:3, 3])[mesh.triangles])
-                owners.append(np.full(len(mesh.triangles), number))
-        triangles, owner = np.concatenate(corners), np.concatenate(owners)
-        count = np.arange(3 * len(triangles)).reshape(-1, 3)
-        solid = trimesh.Trimesh(triangles.reshape(-1, 3), count, process=False)
-        d = shown.camera.rays().reshape(-1, 3)
-        eye = np.broadcast_to(shown.camera.X_WC[:3, 3], d.shape)
-        hit = RayMeshIntersector(solid, scale_to_box=False).intersects_first(eye, d)
-        a, b, c = np.moveaxis(triangles[hit], 1, 0)
-        normal = np.cross(b - a, c - a)
-        z = np.einsum("ij,ij->i", a - eye, normal) / np.einsum("ij,ij->i", d, normal)
-        part_id = np.where(hit >= 0, owner[hit], -1).reshape(480, 640)
+        judged = embree(renderer.parts, shown.poses, shown.camera)
         static = np.array([part.instance.static for part in renderer.parts] + [True])
-        moving = ~static[part_id]
-        differs = part_id != frame.part_id
+        moving = ~static[judged.part]
+        differs = judged.part != frame.part_id
         wrong += differs.sum()
-        inner_wrong += (differs & away_from_edges(part_id)).sum()
+        inner_wrong += (differs & away_from_edges(judged.part)).sum()
         pixels += moving.sum()
         right = moving & ~differs
-        errors.append(np.abs(z.reshape(480, 640) - frame.depth_m)[right])
+        errors.append(np.abs(judged.depth_m - frame.depth_m)[right])
     renderer.close()
     # Measured: 0.01 % of the pixels of robot and objects, as for other rasterisers.
     assert pixels > 20_000

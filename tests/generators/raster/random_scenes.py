@@ -78,7 +78,9 @@ def random_scene(seed: int, *, size: tuple[int, int] = (320, 240)) -> tuple[Scen
     azimuth, elevation = rng.uniform(0, 6.28), rng.uniform(-0.1, 1.0)
     back = np.array([np.cos(azimuth), np.sin(azimuth), np.sin(elevation)])
     camera = Camera.with_view(
-        look_at(rng.uniform(1.2, 2.5) * back, rng.uniform(-0.1, 0.1, 3), roll_rad=rng.uniform(-3, 3)),
+        look_at(
+            rng.uniform(1.2, 2.5) * back, rng.uniform(-0.1, 0.1, 3), roll_rad=rng.uniform(-3, 3)
+        ),
         rng.uniform(0.5, 1.6),
         size,
         near_m=0.05,
