@@ -1,0 +1,1 @@
+"""The fast twin: rollouts of many candidates at once, in compiled kernels."""
