@@ -7,6 +7,8 @@ from pathlib import Path
 ASSETS = Path(__file__).resolve().parent
 ROBOTS = ASSETS / "robots"
 """Where imported robots are built; it can be deleted at any time."""
+CONVEX_PIECES = ASSETS / "convex_pieces"
+"""Where the convex pieces of concave colliders are kept; it can be deleted at any time."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,11 @@ MAY_IMPORT = {
     "conf": {"calibration", "generators", "envs", "assets"},
 }
 ONLY_IN = {
-    "pybullet": {"envs/world/bullet.py", "envs/world/tiny_renderer.py"},
+    "pybullet": {
+        "envs/world/bullet.py",
+        "envs/world/bullet_parts.py",
+        "envs/world/tiny_renderer.py",
+    },
     "hydra": {"run.py", "conf/"},
     "omegaconf": {"run.py", "conf/"},
     "torch": {"calibration/"},

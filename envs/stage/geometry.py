@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 
 from envs.errors import StageError
 from envs.frames import pose
-from envs.stage.attributes import applied, authored, choice, number
-from envs.stage.scene import Contact, Material, Mesh, Shape, ShapeKind
+from envs.stage.attributes import authored, choice, number
+from envs.stage.scene import Material, Mesh, Shape, ShapeKind
 from envs.stage.surfaces import Surfaces
 
 # Columns that turn a shape along z into one along the given axis.
@@ -21,29 +21,6 @@ _FROM_Z = {
 _ROUND = 1e-5  # scales that differ by less than float32 transforms can tell are equal
 
 
-def collider_shape(prim: Any, A_BS: Float[np.ndarray, "4 4"]) -> Shape:
-    """Return a gprim as a collider; `A_BS` maps its local space to its body, scale included."""
-    return replace(_shape(prim, A_BS, None), contact=_contact(prim))
-
-
-def _contact(prim: Any) -> Contact | None:
-    """Return the physics material bound to a collider; UsdPhysics' defaults are 0."""
-    from pxr import UsdShade
-
-    material, _ = UsdShade.MaterialBindingAPI(prim).ComputeBoundMaterial("physics")
-    if not material or "PhysicsMaterialAPI" not in applied(material.GetPrim()):
-        return None
-    values = [
-        number(material.GetPrim(), f"physics:{name}")
-        for name in ("staticFriction", "dynamicFriction", "restitution")
-    ]
-    if min(values) < 0 or not np.isfinite(values).all():
-        raise StageError(
-            f"{material.GetPath()}: friction and restitution must be 0 or more, found {values}"
-        )
-    return Contact(*values)
-
-
 def visual_shapes(
     prim: Any, A_BS: Float[np.ndarray, "4 4"], surfaces: Surfaces
 ) -> tuple[Shape, ...]:
@@ -52,10 +29,11 @@ def visual_shapes(
         subsets = surfaces.subsets(prim)
         if subsets:
             return _mesh_parts(prim, A_BS, surfaces, subsets)
-    return (_shape(prim, A_BS, surfaces.material(prim)),)
+    return (gprim_shape(prim, A_BS, surfaces.material(prim)),)
 
 
-def _shape(prim: Any, A: Float[np.ndarray, "4 4"], material: Material | None) -> Shape:
+def gprim_shape(prim: Any, A: Float[np.ndarray, "4 4"], material: Material | None = None) -> Shape:
+    """Return a gprim whole; `A` maps its local space to its body, scale included."""
     kind, path = str(prim.GetTypeName()), str(prim.GetPath())
     if kind == "Mesh":
         mesh, _ = _triangles(prim, _coordinates(material))

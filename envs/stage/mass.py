@@ -223,14 +223,16 @@ def _unit_density(shape: Shape) -> tuple[float, Inertial]:
 
     if shape.kind == "mesh":
         assert shape.mesh is not None
-        # What collides is convex: the world makes hulls of meshes on moving bodies.
-        try:
-            solid = trimesh.Trimesh(shape.mesh.vertices, shape.mesh.triangles).convex_hull
-        except QhullError as error:
-            raise StageError(
-                f"{shape.prim}: a collider without a volume tells no mass; author mass, centre of "
-                "mass and inertia of its body"
-            ) from error
+        # With vertices that normals tell apart made one, a closed mesh is seen to be closed.
+        solid = trimesh.Trimesh(shape.mesh.vertices, shape.mesh.triangles)
+        if shape.approximation == "convexHull" or not solid.is_volume:
+            try:
+                solid = solid.convex_hull
+            except QhullError as error:
+                raise StageError(
+                    f"{shape.prim}: a collider without a volume tells no mass; author mass, centre "
+                    "of mass and inertia of its body"
+                ) from error
         properties = solid.mass_properties
         return float(properties.mass), Inertial(
             float(properties.mass), np.array(properties.center_mass), np.array(properties.inertia)

@@ -7,8 +7,9 @@ from typing import Any
 from envs.errors import StageError
 from envs.stage.assembly import Parts, assemble
 from envs.stage.attributes import authored
+from envs.stage.colliders import collider_shape
 from envs.stage.diagnostics import Diagnostics, note_dropped_overrides
-from envs.stage.geometry import collider_shape, visual_shapes
+from envs.stage.geometry import visual_shapes
 from envs.stage.guard import LIMITS, Limits
 from envs.stage.joints import read_joint
 from envs.stage.mass import read_inertial
@@ -71,7 +72,7 @@ def read_stage(
     return Scene(
         articulations=tuple(articulations),
         objects=tuple(b for b in free if b.prim not in kinematic),
-        static=(*_static(prims, names, transforms, surfaces), *still),
+        static=(*_static(prims, names, transforms, surfaces, notes), *still),
         lights=tuple(light for light in lights if light is not None),
         cameras=tuple(
             read_camera(c, names[str(c.GetPath())], transforms, notes) for c in prims.cameras
@@ -103,24 +104,15 @@ def _body(
 ) -> Body:
     prim = prims.bodies[path]
     colliding = [s.prim for s in shapes if s.collides]
-    colliders = [collider_shape(p, transforms.relative(prim.X_WB, p)) for p in colliding]
-    for collider in colliding:
-        _note_approximation(collider, notes)
+    colliders = [
+        collider_shape(p, transforms.relative(prim.X_WB, p), notes, moves=not prim.kinematic)
+        for p in colliding
+    ]
     visuals = _visuals(shapes, prim.X_WB, transforms, surfaces)
     pairs = list(zip(colliding, colliders, strict=True))
     inertial, source = read_inertial(prim.prim, prim.scale, transforms.units, pairs, notes)
     label = prim.label or _default_label(path, prims)
     return Body(name, path, prim.X_WB, inertial, visuals, tuple(colliders), label, source)
-
-
-def _note_approximation(collider: Any, notes: Diagnostics) -> None:
-    """Note a mesh that is to collide as something else than its hull, on a body that moves."""
-    wanted = authored(collider, "physics:approximation")
-    if collider.GetTypeName() == "Mesh" and wanted not in (None, "convexHull"):
-        notes.add("approximated", collider, f"collides as its convex hull, not by '{wanted}'")
-    if collider.GetTypeName() in ("Cone", "Plane"):
-        kind = str(collider.GetTypeName()).lower()
-        notes.add("approximated", collider, f"a {kind} is read as a mesh of flat faces")
 
 
 def _visuals(
@@ -141,7 +133,11 @@ def _default_label(path: str, prims: Prims) -> str:
 
 
 def _static(
-    prims: Prims, names: dict[str, str], transforms: Transforms, surfaces: Surfaces
+    prims: Prims,
+    names: dict[str, str],
+    transforms: Transforms,
+    surfaces: Surfaces,
+    notes: Diagnostics,
 ) -> list[Body]:
     """Return geometry without a body, one `Body` for each prim."""
     bodies = []
@@ -158,7 +154,9 @@ def _static(
                 X_WB=X_WB,
                 inertial=MASSLESS,
                 visuals=visual_shapes(shape.prim, A, surfaces) if shape.visible else (),
-                colliders=(collider_shape(shape.prim, A),) if shape.collides else (),
+                colliders=(collider_shape(shape.prim, A, notes, moves=False),)
+                if shape.collides
+                else (),
                 label=shape.label or "object",
                 mass_source="static",
             )

@@ -17,6 +17,7 @@ from envs.frames import Pose
 
 JointKind = Literal["revolute", "prismatic", "fixed"]
 ShapeKind = Literal["mesh", "box", "sphere", "cylinder", "capsule"]
+Approximation = Literal["none", "convexHull", "convexDecomposition"]
 LightKind = Literal["distant", "sphere", "rect", "dome"]
 Channel = Literal["rgb", "r", "g", "b", "a"]
 ColorSpace = Literal["auto", "sRGB", "raw"]
@@ -155,6 +156,7 @@ class Shape:
         material: How it looks; None for a collider.
         contact: Its physics material; None where it has none, and for a visual.
         part_of: Path of the mesh of which it is one GeomSubset, or what no subset covers; else "".
+        approximation: How a collider that is a mesh collides; "none" is as it stands.
     """
 
     prim: str
@@ -165,6 +167,7 @@ class Shape:
     material: Material | None = None
     contact: Contact | None = None
     part_of: str = ""
+    approximation: Approximation = "none"
 
     def __post_init__(self) -> None:
         """Refuse a mesh without triangles and a primitive without a positive size."""

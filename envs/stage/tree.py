@@ -99,6 +99,34 @@ def reduce_tree(
     """
     if not robot.fixed_base:
         raise StageError(f"{robot.prim}: dynamics need a fixed base")
+    tree = weld(robot, joints, gravity, welded=welded)
+    carrier = dict.fromkeys(tree.base, -1)
+    carrier |= {name: i for i, group in enumerate(tree.groups) for name in group}
+    for loop in robot.loops:
+        if len({carrier[name] if name else -1 for name in (loop.parent, loop.child)}) > 1:
+            raise StageError(
+                f"{loop.prim}: closes a loop between '{loop.parent or 'the world'}' and "
+                f"'{loop.child}', which the listed joints move apart; the dynamics of a tree do "
+                "not hold there"
+            )
+    return tree
+
+
+def weld(
+    robot: Articulation,
+    joints: Sequence[str],
+    gravity: Float[np.ndarray, "3"],
+    *,
+    welded: Mapping[str, float] | None = None,
+) -> Tree:
+    """Do what `reduce_tree` does with its arguments, and leave base and loops to the caller.
+
+    The tree stands where the stage puts the base, though that may float, and is open where a loop
+    would close it.
+
+    Raises:
+        StageError: An unknown or fixed joint is listed, or one name is doubled.
+    """
     movable = [j.name for j in robot.joints if j.kind != "fixed"]
     for name in joints:
         if name not in movable:
@@ -123,15 +151,6 @@ def reduce_tree(
         else:
             X_LJ = X_LJ @ joint_motion(joint, welded.get(joint.name, 0.0))
             carrier[joint.child] = (link, X_LJ @ inverse(joint.X_CJ))
-
-    for loop in robot.loops:
-        ends = {carrier[name][0] if name else -1 for name in (loop.parent, loop.child)}
-        if len(ends) > 1:
-            raise StageError(
-                f"{loop.prim}: closes a loop between '{loop.parent or 'the world'}' and "
-                f"'{loop.child}', which the listed joints move apart; the dynamics of a tree do "
-                "not hold there"
-            )
 
     groups: list[dict[str, Pose]] = [{} for _ in order]
     base: dict[str, Pose] = {}

@@ -1,36 +1,44 @@
-"""The PyBullet world of a scene: the one file that knows PyBullet.
+"""The PyBullet world of a scene.
 
-The robot is built link by link from the `Scene` (never from a URDF). Its welded bodies are merged
-into the link that carries them, so that a moving link of PyBullet is a link of `reduce_tree`, with
-the same frame. Where PyBullet's own behaviour would change the physics in silence (default motors
-and damping, sleeping, inertia taken from shapes, truncation of long arrays), it is undone or
-refused. Joint limits are not enforced and joints have no friction of their own here: the drive of
-`envs.world.actuators` says what a joint does.
+Robots are built link by link from the `Scene` (never from a URDF). Welded bodies are merged into
+the link that carries them, so that a moving link of PyBullet is a link of `tree.weld`, with the
+same frame. Joint limits are not enforced and joints have no friction of their own here: the drive
+of `envs.world.actuators` says what a joint does.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from jaxtyping import Float
 
 from envs.errors import StageError, unknown
-from envs.frames import Pose, from_quaternion, inverse, pose, to_quaternion
-from envs.stage.scene import MASSLESS, Body, Inertial, Scene, Shape
-from envs.stage.tree import Tree, reduce_tree, to_inertial
-from envs.world.multibody import Link, placed_vertices, principal_axes, robot_links, touches
+from envs.frames import Pose, inverse
+from envs.stage.following import Follower, followers
+from envs.stage.scene import MASSLESS, Articulation, Scene
+from envs.stage.tree import Tree, reduce_tree, to_inertial, weld
+from envs.world.bullet_parts import (
+    End,
+    Placed,
+    base_pose,
+    build,
+    build_object,
+    close_loop,
+    connect,
+    couple,
+    hold_exactly,
+    put,
+    to_pose,
+)
+from envs.world.multibody import base_inertial, principal_axes, robot_links, seen_from_base
 from envs.world.quiet import quiet_stderr
 
 # PyBullet greets each process with its build time.
 with quiet_stderr():
     import pybullet as bullet
 
-MAX_LINKS = 127
-"""Of one multibody: PyBullet drops the rest without a word."""
-MAX_VERTICES = 131072
-"""Of one inline mesh: PyBullet drops the rest without a word."""
 LINKS_PER_BODY = 28
 """Identical robots share a multibody up to here: measured fastest (12 µs per robot and step with 4
 seven-joint robots, 24 µs with one, 30 µs with eighteen). Robots that share only a world cost more
@@ -38,82 +46,86 @@ still, as Bullet's time grows with the square of its multibodies."""
 
 
 @dataclass(frozen=True)
-class _Object:
-    """A body without joints, as PyBullet knows it.
+class _Island:
+    """A multibody with joints: one robot, or several copies of it that share a fixed base.
 
     Attributes:
-        id: PyBullet's number of it.
-        X_BI: The frame that PyBullet reports and sets (principal axes), in the body.
+        name: Of the robot.
+        base: How PyBullet knows its base.
+        floats: Whether that moves; the tree's poses are then those in the base's frame.
+        copies: Which copies it holds.
+        columns: Which columns of the joints are its own.
+        links: The link of each joint, copy by copy.
+        X_IL: Of each joint's link, in the frame that PyBullet reports.
+        pieces: Body name → links with its colliders, of the first copy.
     """
 
-    id: int
-    X_BI: Pose
+    name: str
+    client: int
+    base: Placed
+    floats: bool
+    tree: Tree
+    copies: slice
+    columns: slice
+    links: list[int]
+    X_IL: list[Pose]
+    pieces: Mapping[str, list[int]]
 
 
 class BulletWorld:
-    """A scene in PyBullet without a window: its robot (or copies of it) and its objects.
+    """A scene in PyBullet without a window: its robots and its objects.
 
     Args:
-        scene: What to build; it holds one articulation on a fixed base.
-        joints: The joints that move; all others are welded. Columns follow the stage's order, which
-            `self.joints` gives.
+        scene: What to build.
+        joints: For a twin of the scene's only robot, which stands on a fixed base: the joints that
+            move, each on its own; all others are welded. None for the scene as it is: all its
+            robots with all their joints, of which some follow others, loops that are closed, and
+            bases that float. Columns follow the stage's order, which `self.joints` gives.
         welded: Position of joints that are not listed, rad or m; 0 where not given.
-        copies: Identical robots that share nothing, for rollouts of many candidates.
-        colliders: Build colliders and objects. Without, the world holds nothing but robots. A
-            concave mesh on anything that moves becomes its convex hull; on a static body it stays
-            as it is.
+        copies: Identical twins that share nothing, for rollouts of many candidates.
+        colliders: Build colliders and objects. Without, the world holds nothing but robots. A mesh
+            collides as its `approximation` says; where that is "none" it stays concave if it never
+            moves, and becomes convex pieces otherwise.
         dt_s: The step, s.
 
     Raises:
         StageError: A joint is unknown, or the scene holds what PyBullet does not take.
-        ValueError: Copies with colliders, which would stand inside each other.
+        ValueError: Copies with colliders, which would stand inside each other, or of a whole scene.
     """
 
     def __init__(
         self,
         scene: Scene,
         *,
-        joints: Sequence[str],
+        joints: Sequence[str] | None = None,
         welded: Mapping[str, float] | None = None,
         copies: int = 1,
         colliders: bool = True,
         dt_s: float = 1e-3,
     ) -> None:
-        if copies < 1 or (copies > 1 and colliders):
-            raise ValueError(f"{copies} copies; 1 with colliders, 1 or more without")
-        robot = scene.robot
-        self.tree: Tree = reduce_tree(robot, joints, scene.gravity_mps2, welded=welded)
-        self.joints = self.tree.joints
+        if copies < 1 or (copies > 1 and (colliders or joints is None)):
+            raise ValueError(f"{copies} copies; 1 with colliders or without joints, else 1 or more")
         self.copies = copies
         self.dt_s = dt_s
-        self._robot_name = robot.name
-        self._links: dict[str, list[int]] = {}
-        self._objects: dict[str, _Object] = {}
-        self._static_poses: dict[str, Pose] = {}
+        self._twin = joints is not None
         self._clients: list[int] = []
-        self._robots: list[int] = []
-        self._per_body = max(1, min(copies, LINKS_PER_BODY // max(1, len(self.joints))))
-        self._columns: list[int] = []
-        self._X_IL = [
-            inverse(principal_axes(name, to_inertial(pi))[0])
-            for name, pi in zip(self.joints, self.tree.pi, strict=True)
-        ]
+        self._islands: list[_Island] = []
+        self._objects: dict[str, Placed] = {}
+        self._floating: dict[str, Placed] = {}
+        self._static_poses: dict[str, Pose] = {}
+        self._followers: list[tuple[int, int, Follower]] = []
         try:
-            for first in range(0, copies, self._per_body):
-                count = min(self._per_body, copies - first)
-                links = robot_links(self.tree, robot, copies=count, colliders=colliders)
-                self._clients.append(_connect(scene, dt_s))
-                self._robots.append(_create(self._clients[-1], robot.prim, MASSLESS, links))
-                if not first:
-                    self._map(links, [body.name for body in robot.bodies])
-            if colliders:
-                for body in scene.objects:
-                    self._objects[body.name] = _object(self._clients[0], body, fixed=False)
-                for body in scene.static:
-                    self._objects[body.name] = _object(self._clients[0], body, fixed=True)
-                    self._static_poses[body.name] = body.X_WB
-                for body in (*scene.objects, *scene.static):
-                    self.set_object_pose(body.name, body.X_WB)
+            if joints is None:
+                self.joints = self._build_whole(scene, colliders)
+            else:
+                self.joints = self._build_twins(scene, joints, welded or {}, colliders)
+            for body in scene.objects if colliders else ():
+                self._objects[body.name] = build_object(self._clients[0], body, fixed=False)
+            for body in scene.static if colliders else ():
+                self._objects[body.name] = build_object(self._clients[0], body, fixed=True)
+                self._static_poses[body.name] = body.X_WB
+            for body in (*scene.objects, *scene.static) if colliders else ():
+                self.set_object_pose(body.name, body.X_WB)
         except BaseException:
             self.close()
             raise
@@ -136,72 +148,71 @@ class BulletWorld:
         while self._clients:
             bullet.disconnect(physicsClientId=self._clients.pop())
 
+    @property
+    def tree(self) -> Tree:
+        """What moves in a twin; each link of the tree is one of PyBullet's, in the same frame."""
+        if not self._twin:
+            raise ValueError("a whole scene has no tree; name the joints of a twin")
+        return self._islands[0].tree
+
     def set_state(
         self, q: Float[np.ndarray, "*copies joint"], qd: Float[np.ndarray, "*copies joint"]
     ) -> None:
-        """Put the robots in a state (rad, rad/s or m, m/s), one for each copy or one for all."""
+        """Put the robots in a state (rad, rad/s or m, m/s), one for each copy or one for all.
+
+        Followers go where their leaders' columns put them.
+        """
         state = np.zeros((2, self.copies, len(self.joints)))
         state[0], state[1] = q, qd
-        for slots, client, robot, columns in self._bodies():
-            values, rates = state[:, slots].reshape(2, -1, 1).tolist()
+        for own, leader, follower in self._followers:
+            state[:, :, own] = follower.multiplier * state[:, :, leader]
+            state[0, :, own] += follower.offset
+        for island in self._islands:
+            values, rates = state[:, island.copies, island.columns].reshape(2, -1, 1).tolist()
             bullet.resetJointStatesMultiDof(
-                robot, columns, values, targetVelocities=rates, physicsClientId=client
+                island.base.id,
+                island.links,
+                values,
+                targetVelocities=rates,
+                physicsClientId=island.client,
             )
 
     def state(self) -> tuple[Float[np.ndarray, "copies joint"], Float[np.ndarray, "copies joint"]]:
         """Return position and velocity of the joints (rad, rad/s or m, m/s)."""
-        values: list[tuple[float, float]] = []
-        for _, client, robot, columns in self._bodies():
-            states = bullet.getJointStates(robot, columns, physicsClientId=client)
-            values += [s[:2] for s in states]
-        qs = np.array(values, float).reshape(self.copies, len(self.joints), 2)
-        return qs[..., 0], qs[..., 1]
+        state = np.empty((self.copies, len(self.joints), 2))
+        for island in self._islands:
+            own = bullet.getJointStates(island.base.id, island.links, physicsClientId=island.client)
+            part = state[island.copies, island.columns]
+            part[:] = np.array([s[:2] for s in own], float).reshape(part.shape)
+        return state[..., 0], state[..., 1]
 
     def step(self, tau: Float[np.ndarray, "copies joint"]) -> None:
         """Apply joint torques (N·m or N) for one step of `dt_s`."""
-        for slots, client, robot, columns in self._bodies():
+        for island in self._islands:
             bullet.setJointMotorControlArray(
-                robot,
-                columns,
+                island.base.id,
+                island.links,
                 bullet.TORQUE_CONTROL,
-                forces=tau[slots].ravel().tolist(),
-                physicsClientId=client,
+                forces=tau[island.copies, island.columns].ravel().tolist(),
+                physicsClientId=island.client,
             )
+        for client in self._clients:
             bullet.stepSimulation(physicsClientId=client)
 
     def body_poses(self, copy: int = 0) -> dict[str, Pose]:
-        """Return X_WB of the robot's bodies (of one copy) and of all objects, by name."""
-        poses = dict(self.tree.base)
-        world, slot = divmod(copy, self._per_body)
-        n = len(self.joints)
-        links = bullet.getLinkStates(
-            self._robots[world],
-            self._columns[slot * n : (slot + 1) * n],
-            computeForwardKinematics=True,
-            physicsClientId=self._clients[world],
-        )
-        for link, X_IL, group in zip(links, self._X_IL, self.tree.groups, strict=True):
-            # The first two entries are doubles; the link's own frame comes in single precision.
-            X_WL = _pose(link[0], link[1]) @ X_IL
-            poses.update({name: X_WL @ X_LB for name, X_LB in group.items()})
+        """Return X_WB of the robots' bodies (of one copy) and of all objects, by name."""
+        poses: dict[str, Pose] = {}
+        for island in self._islands:
+            if island.copies.start <= copy < island.copies.stop:
+                poses |= _link_poses(island, copy - island.copies.start)
         for name, thing in self._objects.items():
-            if name in self._static_poses:
-                poses[name] = self._static_poses[name]
-            else:
-                at = bullet.getBasePositionAndOrientation(
-                    thing.id, physicsClientId=self._clients[0]
-                )
-                poses[name] = _pose(*at) @ inverse(thing.X_BI)
+            still = self._static_poses.get(name)
+            poses[name] = base_pose(self._clients[0], thing) if still is None else still
         return poses
 
     def set_object_pose(self, name: str, X_WB: Pose) -> None:
-        """Put an object or a static body somewhere, at rest."""
-        thing = self._object(name)
-        X_WI = X_WB @ thing.X_BI
-        bullet.resetBasePositionAndOrientation(
-            thing.id, X_WI[:3, 3].tolist(), _xyzw(X_WI), physicsClientId=self._clients[0]
-        )
-        bullet.resetBaseVelocity(thing.id, [0.0] * 3, [0.0] * 3, physicsClientId=self._clients[0])
+        """Put an object, a static body, or the base of a robot that floats somewhere, at rest."""
+        put(self._clients[0], self._object(name), X_WB)
         if name in self._static_poses:
             self._static_poses[name] = np.array(X_WB, float)
 
@@ -230,167 +241,137 @@ class BulletWorld:
         ]
         return min(points, default=np.inf)
 
-    def _bodies(self) -> Iterator[tuple[slice, int, int, list[int]]]:
-        """Yield the slice of copies, the client, the body and its joints' links, copy by copy."""
-        for world, (client, robot) in enumerate(zip(self._clients, self._robots, strict=True)):
-            first = world * self._per_body
-            slots = slice(first, min(first + self._per_body, self.copies))
-            yield slots, client, robot, self._columns[: (slots.stop - first) * len(self.joints)]
+    def _build_twins(
+        self, scene: Scene, joints: Sequence[str], welded: Mapping[str, float], colliders: bool
+    ) -> tuple[str, ...]:
+        """Build copies of the only robot, some to a multibody, each multibody in its own world."""
+        robot = scene.robot
+        tree = reduce_tree(robot, joints, scene.gravity_mps2, welded=welded)
+        most = max(1, min(self.copies, LINKS_PER_BODY // max(1, len(tree.joints))))
+        for first in range(0, self.copies, most):
+            copies = slice(first, min(first + most, self.copies))
+            self._clients.append(connect(scene, self.dt_s))
+            columns = slice(0, len(tree.joints))
+            self._islands.append(
+                _island(self._clients[-1], robot, tree, copies, columns, colliders=colliders)
+            )
+        return tree.joints
 
-    def _map(self, links: Sequence[Link], bodies: Sequence[str]) -> None:
-        """Note which link of the first multibody belongs to which joint, and to which body."""
-        n = len(self.joints)
-        moved = [(k, link.joint) for k, link in enumerate(links) if link.joint >= 0]
-        # Every copy holds each joint once; within a copy they stand depth first.
-        for first in range(0, len(moved), max(1, n)):
-            self._columns += [k for k, _ in sorted(moved[first : first + n], key=lambda m: m[1])]
-        self._links = {name: [] for name in bodies}
-        for k, link in enumerate(links):
-            if link.shape is not None:
-                self._links[link.body].append(k)
+    def _build_whole(self, scene: Scene, colliders: bool) -> tuple[str, ...]:
+        """Build each robot as it is, then what holds loops together and followers to leaders."""
+        client = connect(scene, self.dt_s)
+        self._clients.append(client)
+        names: tuple[str, ...] = ()
+        for robot in scene.articulations:
+            movable = [j.name for j in robot.joints if j.kind != "fixed"]
+            tree = weld(robot, movable, scene.gravity_mps2)
+            columns = slice(len(names), len(names) + len(tree.joints))
+            island = _island(client, robot, tree, slice(0, 1), columns, colliders=colliders)
+            self._islands.append(island)
+            names += tree.joints
+            if island.floats:
+                self._floating[island.name] = island.base
+        loops = [loop for robot in scene.articulations for loop in robot.loops]
+        follow = followers(j for robot in scene.articulations for j in robot.joints)
+        if loops or follow:
+            hold_exactly(client)
+        for loop in loops:
+            ends = self._end(loop.parent, loop.X_PJ), self._end(loop.child, loop.X_CJ)
+            # PyBullet takes the world as the second of two.
+            close_loop(client, loop, *sorted(ends, key=lambda end: end.body < 0))
+        for name, follower in follow.items():
+            own, leader = names.index(name), names.index(follower.leader)
+            self._followers.append((own, leader, follower))
+            couple(client, self._joint_end(own), self._joint_end(leader), follower)
+        return names
 
-    def _object(self, name: str) -> _Object:
-        if name not in self._objects:
-            raise StageError(unknown("object", name, self._objects, where="the world"))
-        return self._objects[name]
+    def _joint_end(self, column: int) -> End:
+        """Return the link that a column of the joints moves."""
+        island = next(i for i in self._islands if i.columns.start <= column < i.columns.stop)
+        return End(island.base.id, island.links[column - island.columns.start], np.eye(4))
+
+    def _end(self, body: str, X_BJ: Pose) -> End:
+        """Return the link that carries a body, or the world, with a frame in it."""
+        for island in self._islands if body else ():
+            if body in island.tree.base:
+                X_IB = inverse(island.base.X_BI) @ island.tree.base[body]
+                return End(island.base.id, -1, X_IB @ X_BJ)
+            for link, X_IL, group in zip(
+                island.links, island.X_IL, island.tree.groups, strict=True
+            ):
+                if body in group:
+                    return End(island.base.id, link, X_IL @ group[body] @ X_BJ)
+        return End(-1, -1, X_BJ)
+
+    def _object(self, name: str) -> Placed:
+        known = {**self._floating, **self._objects}
+        if name not in known:
+            raise StageError(unknown("object", name, known, where="the world"))
+        return known[name]
 
     def _pieces(self, name: str) -> list[tuple[int, int]]:
         """Return bullet's body and link of each collider that a name stands for."""
+        for island in self._islands:
+            if name == island.name:
+                return [(island.base.id, k) for group in island.pieces.values() for k in group]
+            if name in island.pieces:
+                return [(island.base.id, link) for link in island.pieces[name]]
         if name in self._objects:
             body = self._objects[name].id
             colliders = bullet.getNumJoints(body, physicsClientId=self._clients[0])
             return [(body, link) for link in range(colliders)]
-        if name != self._robot_name and name not in self._links:
-            names = (self._robot_name, *self._links, *self._objects)
-            raise StageError(unknown("body", name, names, where="the world"))
-        groups = self._links.values() if name == self._robot_name else [self._links[name]]
-        return [(self._robots[0], link) for group in groups for link in group]
+        robots = [n for i in self._islands for n in (i.name, *i.pieces)]
+        raise StageError(unknown("body", name, [*robots, *self._objects], where="the world"))
 
 
-def _connect(scene: Scene, dt_s: float) -> int:
-    client: int = bullet.connect(bullet.DIRECT)
-    if client < 0:
-        raise StageError("PyBullet opens no further world in this process; use fewer copies")
-    bullet.setTimeStep(dt_s, physicsClientId=client)
-    bullet.setGravity(*scene.gravity_mps2.tolist(), physicsClientId=client)
-    bullet.setPhysicsEngineParameter(deterministicOverlappingPairs=1, physicsClientId=client)
-    return client
-
-
-def _object(client: int, body: Body, *, fixed: bool) -> _Object:
-    """Make a body without joints."""
-    mass_kg = body.inertial.mass_kg
-    if not fixed and mass_kg <= 0:
-        raise StageError(f"{body.prim}: an object that moves needs a mass, not {mass_kg}")
-    inertial = MASSLESS if fixed else body.inertial
-    links = [Link(-1, np.eye(4), shape=shape, body=body.name) for shape in body.colliders]
-    X_BI, _ = principal_axes(body.prim, inertial)
-    return _Object(_create(client, body.prim, inertial, links), X_BI)
-
-
-def _create(client: int, name: str, base: Inertial, links: Sequence[Link]) -> int:
-    """Make one multibody and take away all that PyBullet adds by default; mass 0 fixes its base."""
-    n = len(links)
-    if n > MAX_LINKS:
-        raise StageError(
-            f"{name}: PyBullet holds {MAX_LINKS} links in one body, this one needs {n} "
-            "(one for each moving joint and one for each collider)"
-        )
-    axes = [principal_axes(name, link.inertial) for link in links]
-    X_BI, base_moments = principal_axes(name, base)
-    kinds = [
-        bullet.JOINT_FIXED
-        if link.joint < 0
-        else bullet.JOINT_PRISMATIC
-        if link.prismatic
-        else bullet.JOINT_REVOLUTE
-        for link in links
+def _island(
+    client: int, robot: Articulation, tree: Tree, copies: slice, columns: slice, *, colliders: bool
+) -> _Island:
+    """Build one robot, or copies of it."""
+    floats, base, X_BI = not robot.fixed_base, MASSLESS, np.eye(4)
+    if floats:
+        X_WB = robot.bodies[0].X_WB
+        tree = seen_from_base(tree, X_WB)
+        base = base_inertial(tree, robot)
+        X_BI, _ = principal_axes(robot.prim, base)
+    count, n = copies.stop - copies.start, len(tree.joints)
+    links = robot_links(tree, robot, copies=count, colliders=colliders)
+    made = Placed(build(client, robot.prim, base, links), X_BI)
+    if floats:
+        put(client, made, X_WB)
+    # Every copy holds each joint once; within a copy they stand depth first.
+    moved = [(k, link.joint) for k, link in enumerate(links) if link.joint >= 0]
+    order = [
+        k
+        for first in range(0, len(moved), max(1, n))
+        for k, _ in sorted(moved[first : first + n], key=lambda m: m[1])
     ]
-    made: int = bullet.createMultiBody(
-        baseMass=base.mass_kg,
-        baseInertialFramePosition=X_BI[:3, 3].tolist(),
-        baseInertialFrameOrientation=_xyzw(X_BI),
-        linkMasses=[link.inertial.mass_kg for link in links],
-        linkCollisionShapeIndices=[
-            -1
-            if link.shape is None
-            else _shape(client, link.shape, fixed=link.parent < 0 and not base.mass_kg)
-            for link in links
-        ],
-        linkVisualShapeIndices=[-1] * n,
-        linkPositions=[link.X_PL[:3, 3].tolist() for link in links],
-        linkOrientations=[_xyzw(link.X_PL) for link in links],
-        linkInertialFramePositions=[X_LI[:3, 3].tolist() for X_LI, _ in axes],
-        linkInertialFrameOrientations=[_xyzw(X_LI) for X_LI, _ in axes],
-        linkParentIndices=[link.parent + 1 for link in links],
-        linkJointTypes=kinds,
-        linkJointAxis=[link.axis.tolist() for link in links],
-        physicsClientId=client,
-    )
-    if made < 0:
-        raise StageError(f"{name}: PyBullet refuses to build its {n} links")
-    parents = [bullet.getJointInfo(made, i, physicsClientId=client)[16] for i in range(n)]
-    assert parents == [link.parent for link in links], "PyBullet numbers links depth first"
-
-    # Some properties redirect the whole call to the base, so: one property a call.
-    settings: list[tuple[int, dict[str, Any]]] = [
-        (-1, {"linearDamping": 0.0}),
-        (-1, {"angularDamping": 0.0}),
-        (-1, {"maxJointVelocity": 1e9}),
-        (-1, {"activationState": bullet.ACTIVATION_STATE_DISABLE_SLEEPING}),
-        *((i, {"jointDamping": 0.0}) for i in range(n)),
-        *((i, {"localInertiaDiagonal": m.tolist()}) for i, (_, m) in enumerate(axes) if m.any()),
-        *((i, touch) for i, link in enumerate(links) for touch in touches(link.shape)),
+    pieces: dict[str, list[int]] = {body.name: [] for body in robot.bodies}
+    for k, link in enumerate(links):
+        if link.shape is not None:
+            pieces[link.body].append(k)
+    X_IL = [
+        inverse(principal_axes(name, to_inertial(pi))[0])
+        for name, pi in zip(tree.joints, tree.pi, strict=True)
     ]
-    if base.mass_kg > 0:
-        settings.append((-1, {"localInertiaDiagonal": base_moments.tolist()}))
-    for link_index, setting in settings:
-        bullet.changeDynamics(made, link_index, physicsClientId=client, **setting)
-    moving = [i for i, link in enumerate(links) if link.joint >= 0]
-    bullet.setJointMotorControlArray(
-        made,
-        moving,
-        bullet.VELOCITY_CONTROL,
-        forces=[0.0] * len(moving),
-        physicsClientId=client,
+    return _Island(robot.name, client, made, floats, tree, copies, columns, order, X_IL, pieces)
+
+
+def _link_poses(island: _Island, slot: int) -> dict[str, Pose]:
+    """Return X_WB of the bodies of one copy."""
+    poses = dict(island.tree.base)
+    if island.floats:
+        X_WB = base_pose(island.client, island.base)
+        poses = {name: X_WB @ X_BB for name, X_BB in poses.items()}
+    n = len(island.tree.joints)
+    links = bullet.getLinkStates(
+        island.base.id,
+        island.links[slot * n : (slot + 1) * n],
+        computeForwardKinematics=True,
+        physicsClientId=island.client,
     )
-    return made
-
-
-def _shape(client: int, shape: Shape, *, fixed: bool) -> int:
-    """Make a collider in the frame of its body."""
-    arguments: dict[str, Any] = {}
-    if shape.mesh is not None:
-        kind = bullet.GEOM_MESH
-        vertices = placed_vertices(shape, hull=not fixed, most=MAX_VERTICES)
-        arguments["vertices"] = vertices.tolist()
-        if fixed:
-            # With its faces the mesh stays concave.
-            arguments["indices"] = shape.mesh.triangles.ravel().tolist()
-            arguments["flags"] = bullet.GEOM_FORCE_CONCAVE_TRIMESH
-    else:
-        if shape.kind == "box":
-            kind = bullet.GEOM_BOX
-            arguments["halfExtents"] = [s / 2 for s in shape.size]
-        elif shape.kind == "sphere":
-            kind = bullet.GEOM_SPHERE
-            arguments["radius"] = shape.size[0]
-        else:
-            kind = bullet.GEOM_CYLINDER if shape.kind == "cylinder" else bullet.GEOM_CAPSULE
-            arguments["radius"], arguments["height"] = shape.size
-        arguments["collisionFramePosition"] = shape.X_BS[:3, 3].tolist()
-        arguments["collisionFrameOrientation"] = _xyzw(shape.X_BS)
-    made: int = bullet.createCollisionShape(kind, physicsClientId=client, **arguments)
-    if made < 0:
-        raise StageError(f"{shape.prim}: PyBullet refuses this {shape.kind}")
-    return made
-
-
-def _xyzw(X_AB: Pose) -> list[float]:
-    wxyz = to_quaternion(X_AB[:3, :3])
-    xyzw: list[float] = wxyz[[1, 2, 3, 0]].tolist()
-    return xyzw
-
-
-def _pose(position: Sequence[float], xyzw: Sequence[float]) -> Pose:
-    return pose(from_quaternion(np.array(xyzw)[[3, 0, 1, 2]]), np.array(position))
+    for link, X_IL, group in zip(links, island.X_IL, island.tree.groups, strict=True):
+        # The first two entries are doubles; the link's own frame comes in single precision.
+        X_WL = to_pose(link[0], link[1]) @ X_IL
+        poses.update({name: X_WL @ X_LB for name, X_LB in group.items()})
+    return poses

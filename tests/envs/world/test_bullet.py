@@ -10,7 +10,8 @@ from envs.errors import StageError
 from envs.frames import from_quaternion, pose
 from envs.stage.scene import Articulation, Body, Inertial, Mesh, Shape
 from envs.stage.tree import joint_motion
-from envs.world.bullet import MAX_LINKS, BulletWorld
+from envs.world.bullet import BulletWorld
+from envs.world.bullet_parts import MAX_LINKS
 from tests.small_arm import arm, arm_joints, box, pinocchio_model, random_pose, scene, tetrahedron
 
 DT = 1e-3
@@ -172,7 +173,7 @@ def test_distances_are_those_of_the_geometry() -> None:
         assert world.closest_distance("link0", "ball", within_m=1) == np.inf
 
 
-def test_a_static_mesh_stays_concave_and_a_moving_one_becomes_its_hull() -> None:
+def test_a_mesh_stays_concave_unless_its_hull_is_asked_for() -> None:
     # Two triangles that form a valley along y, open upwards.
     valley = Mesh(
         np.array([[-1, -1, 1], [0, -1, 0], [0, 1, 0], [-1, 1, 1], [1, -1, 1], [1, 1, 1]], float),
@@ -197,9 +198,15 @@ def test_a_static_mesh_stays_concave_and_a_moving_one_becomes_its_hull() -> None
         # The slopes are 0.5/√2 m from the ball's middle.
         open_distance = world.closest_distance("ball", "trough", within_m=1)
     with BulletWorld(scene(robot, objects=(ball, trough)), joints=["joint0"]) as world:
-        closed_distance = world.closest_distance("ball", "trough", within_m=1)
+        in_pieces = world.closest_distance("ball", "trough", within_m=1)
+    hull = replace(trough.colliders[0], approximation="convexHull")
+    closed = replace(trough, colliders=(hull,))
+    for moving, still in (((ball, closed), ()), ((ball,), (closed,))):
+        with BulletWorld(scene(robot, objects=moving, static=still), joints=["joint0"]) as world:
+            assert world.closest_distance("ball", "trough", within_m=1) < 0
     assert open_distance == pytest.approx(0.5 / np.sqrt(2) - 0.1, abs=2e-3)
-    assert closed_distance < 0
+    # Pieces are made of voxels, here of 0.02 m.
+    assert in_pieces == pytest.approx(0.5 / np.sqrt(2) - 0.1, abs=0.02)
 
 
 def test_links_carry_more_colliders_than_one_array_call_takes() -> None:
