@@ -60,10 +60,20 @@ def _show_stage(session: Session, path: Path) -> None:
     movable = [joint for joint in summary["joint_list"] if joint["values"]]
     if movable:
         show(_joints(movable))
-    for note in summary["diagnostics"]:
-        line = f"{note['kind']}: {note['prim']}: {note['message']}"
+    for line in _told(summary["diagnostics"]):
         show(line, soft_wrap=True, markup=False)
     show(f"summary      {session.directory / 'inspect.json'}", soft_wrap=True)
+
+
+def _told(diagnostics: list[dict[str, str]]) -> list[str]:
+    """Return a line for each thing that is told, however many prims it is told of."""
+    prims: dict[tuple[str, str], list[str]] = {}
+    for note in diagnostics:
+        prims.setdefault((note["kind"], note["message"]), []).append(note["prim"])
+    return [
+        f"{kind}: {of[0]}{f' and {len(of) - 1} more' if len(of) > 1 else ''}: {message}"
+        for (kind, message), of in prims.items()
+    ]
 
 
 def _links(links: list[dict[str, Any]]) -> Table:

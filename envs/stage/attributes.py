@@ -9,6 +9,7 @@ A companion of zero mass says that a body is massless, where USD's plain zero me
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from sys import float_info
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ TWIN = "twin:"
 EXACT = "twin:exact:"
 FARTHEST = 1e12
 """No stage measures, places or scales things by more: far beyond, products overflow."""
+FIRST = -float_info.max
+"""USD's time code of the earliest sample, at which what is animated is read: often there is no
+default value beside the samples."""
 CUSTOM_DATA = "twin"
 """Key of customData and customLayerData under which provenance is kept."""
 
@@ -94,7 +98,7 @@ def applied(prim: Any) -> Sequence[str]:
 def authored(prim: Any, name: str) -> Any:
     """Return the value of an attribute, or None where nothing authored it."""
     attribute = prim.GetAttribute(name)
-    return attribute.Get() if attribute and attribute.HasAuthoredValue() else None
+    return attribute.Get(FIRST) if attribute and attribute.HasAuthoredValue() else None
 
 
 def to_array(value: Any) -> Float[np.ndarray, "..."]:
@@ -110,7 +114,8 @@ def numbers(prim: Any, name: str, shape: tuple[int, ...]) -> Float[np.ndarray, "
     Raises:
         StageError: There is none, or it is no number (or not as many numbers) as it should be.
     """
-    value = prim.GetAttribute(name).Get() if prim.GetAttribute(name) else None
+    attribute = prim.GetAttribute(name)
+    value = attribute.Get(FIRST) if attribute else None
     try:
         array = to_array(value)
     except (TypeError, ValueError):
@@ -139,7 +144,8 @@ def choice(prim: Any, name: str, allowed: Collection[str]) -> str:
     Raises:
         StageError: It is none of those allowed.
     """
-    value = prim.GetAttribute(name).Get() if prim.GetAttribute(name) else None
+    attribute = prim.GetAttribute(name)
+    value = attribute.Get(FIRST) if attribute else None
     if value not in allowed:
         raise StageError(
             f"{prim.GetPath()}: {name} must be one of {', '.join(allowed)}, not {value}"

@@ -49,7 +49,8 @@ def collider_shape(
         notes.add(
             "approximated",
             prim,
-            f"collides by convex pieces where it is concave, not by '{wanted}': its body moves",
+            f"a body that moves collides by convex pieces where its mesh is concave, not by "
+            f"'{wanted}'",
         )
     elif wanted != "none":
         notes.add("approximated", prim, f"collides as the mesh it is, not by '{wanted}'")

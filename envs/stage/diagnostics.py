@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from envs.stage.attributes import authored
+from envs.stage.attributes import JOINT_FIELDS, authored
 from envs.stage.scene import Diagnostic, DiagnosticKind
 
 # What the readers understand of the families of schemas that speak of physics.
@@ -27,12 +27,39 @@ _READ_SCHEMAS = frozenset(
         "MjcJointAPI",
     }
 )
-_UNREAD_ATTRIBUTES = {
-    "physxJoint:jointFriction": "is a unitless coefficient of PhysX, no torque: it is not read",
-    "physics:breakForce": "is not read: joints do not break",
-    "physics:breakTorque": "is not read: joints do not break",
+_NAMESPACE = re.compile(r"(physics|physx\w*|newton|mjc|urdf|drive|limit|state):")
+# Joint values come from JOINT_FIELDS; the rest is what the readers of bodies, colliders, masses,
+# materials, mimics and gravity ask for.
+_READ_ATTRIBUTES = re.compile(
+    "|".join(
+        [
+            *(
+                re.escape(candidate.attribute).replace(r"\{dof\}", r"\w+")
+                for candidates in JOINT_FIELDS.values()
+                for candidate in candidates
+            ),
+            r"physics:(axis|local(Pos|Rot)[01]|jointEnabled|excludeFromArticulation)",
+            r"physics:(rigidBody|kinematic|collision)Enabled|physics:approximation",
+            r"physics:(mass|density|centerOfMass|diagonalInertia|principalAxes)|newton:inertia",
+            r"physics:(staticFriction|dynamicFriction|restitution)",
+            r"physics:gravity(Direction|Magnitude)",
+            r"newton:mimic(Enabled|Coef[01])",
+            r"physxMimicJoint:\w+:(gearing|offset|referenceJointAxis)",
+            r"drive:\w+:physics:type|physics:coneAngle[01]Limit",
+        ]
+    )
+)
+_REASONS = {
+    "physxJoint:jointFriction": "a unitless coefficient of PhysX, no torque",
+    "physics:breakForce": "joints do not break",
+    "physics:breakTorque": "joints do not break",
+    "physics:targetPosition": "commands come from a recording or a caller",
+    "physics:targetVelocity": "commands come from a recording or a caller",
+    ":physics:position": "joints rest where the poses of their bodies put them",
+    "elocity": "a world starts at rest",
 }
 _NEVER = 1e38
+"""Schemas say "never" by the largest float32."""
 
 
 class Diagnostics:
@@ -64,11 +91,32 @@ def note_unread(prim: Any, schemas: Sequence[str], notes: Diagnostics) -> None:
         name = schema.split(":", 1)[0]
         if _FAMILY.match(name) and name not in _READ_SCHEMAS:
             notes.add("refused", prim, f"schema {schema} is not read")
-    for name, why in _UNREAD_ATTRIBUTES.items():
+    unread: dict[str, list[str]] = {}
+    for name in _unread_attributes(prim):
+        reason = next((why for end, why in _REASONS.items() if name.endswith(end)), "")
+        unread.setdefault(reason, []).append(name)
+    for reason, names in unread.items():
+        what = f"not read: {', '.join(sorted(names))}"
+        notes.add("refused", prim, f"{what} ({reason})" if reason else what)
+    animated = [a.GetName() for a in prim.GetAuthoredAttributes() if a.ValueMightBeTimeVarying()]
+    if animated:
+        what = ", ".join(sorted(animated))
+        notes.add("approximated", prim, f"animated: {what}; the first sample is read")
+
+
+def _unread_attributes(prim: Any) -> Iterator[str]:
+    """Yield what is said about physics, other than the schema's default, and read by nothing."""
+    definition = prim.GetPrimDefinition()
+    for attribute in prim.GetAuthoredAttributes():
+        name = attribute.GetName()
+        if _NAMESPACE.match(name) is None or _READ_ATTRIBUTES.fullmatch(name) is not None:
+            continue
         value = authored(prim, name)
-        # The schema's default for "never" is the largest float32.
-        if value is not None and abs(value) < _NEVER:
-            notes.add("refused", prim, f"{name} {why}")
+        if value is None or value == definition.GetAttributeFallbackValue(name):
+            continue
+        if isinstance(value, float) and abs(value) >= _NEVER:
+            continue
+        yield name
 
 
 def is_physics_type(type_name: str) -> bool:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from envs.errors import StageError
 from envs.frames import Pose, inverse
-from envs.stage.attributes import FARTHEST, applied, authored
+from envs.stage.attributes import FARTHEST, FIRST, applied, authored
 from envs.stage.diagnostics import Diagnostics, is_physics_type, note_unread
 from envs.stage.units import Units
 
@@ -73,7 +73,7 @@ class Transforms:
         from pxr import UsdGeom
 
         self.units = units
-        self._cache = UsdGeom.XformCache()
+        self._cache = UsdGeom.XformCache(FIRST)
 
     def matrix(self, prim: Any) -> Float[np.ndarray, "4 4"]:
         """Return the prim's local-to-world matrix, scale and shear included."""
@@ -160,11 +160,9 @@ def survey(stage: Any, transforms: Transforms, notes: Diagnostics) -> Prims:
 
 def _note(prim: Any, type_name: str, schemas: Sequence[str], notes: Diagnostics) -> None:
     """Note what no reader looks at."""
-    from pxr import UsdGeom
-
     note_unread(prim, schemas, notes)
-    if prim.IsA(UsdGeom.Xformable) and UsdGeom.Xformable(prim).TransformMightBeTimeVarying():
-        notes.add("approximated", prim, "its pose is animated; the default time is read")
+    if type_name == "SkelRoot":
+        notes.add("approximated", prim, "what its skeleton moves is read as it was bound")
     if type_name == "Mesh":
         scheme = prim.GetAttribute("subdivisionScheme").Get()
         if scheme != "none" and authored(prim, "subdivisionScheme") is not None:

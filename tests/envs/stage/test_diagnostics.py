@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from envs.stage.attributes import JOINT_FIELDS
 from envs.stage.reader import read_stage
 from envs.stage.scene import Diagnostic, Scene
 from tests.envs.stage.written import BOTH, FIXED, joint, read, rigid, world
@@ -71,10 +75,38 @@ CASES = {
         "point3f physics:localPos0 = (0, 0, 2) }",
         ("approximated", "/World/base", "2 m"),
     ),
-    "a decomposition": (
+    "a concave mesh that moves": (
         rigid("a", f'def Mesh "m" (prepend apiSchemas = ["PhysicsCollisionAPI"]) {{ {TRIANGLE}\n'
-              'uniform token physics:approximation = "convexDecomposition" }'),
-        ("approximated", "/World/a/m", "convexDecomposition"),
+              'uniform token physics:approximation = "sdf" }'),
+        ("approximated", "/World/a/m", "not by 'sdf'"),
+    ),
+    "an unknown approximation": (
+        f'def Mesh "m" (prepend apiSchemas = ["PhysicsCollisionAPI"]) {{ {TRIANGLE}\n'
+        'uniform token physics:approximation = "voxels" }',
+        ("refused", "/World/m", "'voxels' is not known"),
+    ),
+    "a simplified mesh": (
+        f'def Mesh "m" (prepend apiSchemas = ["PhysicsCollisionAPI"]) {{ {TRIANGLE}\n'
+        'uniform token physics:approximation = "meshSimplification" }',
+        ("approximated", "/World/m", "not by 'meshSimplification'"),
+    ),
+    "a drive's target": (
+        rigid("a") + rigid("b") + FIXED
+        + joint(BOTH + "float drive:angular:physics:targetPosition = 30"),
+        ("refused", "/World/joint", "not read: drive:angular:physics:targetPosition (commands"),
+    ),
+    "a start velocity": (
+        rigid("a", "vector3f physics:velocity = (1, 0, 0)"),
+        ("refused", "/World/a", "not read: physics:velocity (a world starts at rest)"),
+    ),
+    "an attribute that nothing reads": (
+        rigid("a", "float physxRigidBody:maxDepenetrationVelocity = 3\n"
+              "float physxRigidBody:sleepThreshold = 1"),
+        ("refused", "/World/a", "not read: physxRigidBody:sleepThreshold"),
+    ),
+    "an animated value": (
+        rigid("a", "float physics:density.timeSamples = { 3: 5, 4: 6 }"),
+        ("approximated", "/World/a", "animated: physics:density; the first sample is read"),
     ),
     "a subdivision surface": (
         f'def Mesh "m" {{ {TRIANGLE}\n uniform token subdivisionScheme = "loop" }}',
@@ -83,7 +115,7 @@ CASES = {
     "an animation": (
         'def Xform "x" { double3 xformOp:translate.timeSamples = { 0: (0, 0, 0), 1: (1, 0, 0) }\n'
         'uniform token[] xformOpOrder = ["xformOp:translate"] }',
-        ("approximated", "/World/x", "animated"),
+        ("approximated", "/World/x", "animated: xformOp:translate; the first sample"),
     ),
     "a triangle inequality": (
         rigid("a", "double[] newton:inertia = [1, 1, 3, 0, 0, 0]"),
@@ -141,3 +173,34 @@ def test_equal_diagnostics_are_told_once(tmp_path: Path) -> None:
     scene = read(tmp_path, world('def CylinderLight "l" { }'))
     assert len(scene.diagnostics) == len(set(scene.diagnostics))
     assert all(isinstance(d, Diagnostic) for d in scene.diagnostics)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_attribute_about_physics_is_dropped_in_silence(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Any name in the families of schemas is either one that a reader asks for, or it is told."""
+    family = data.draw(st.sampled_from(["physics", "physxJoint", "newton", "mjc", "drive:angular"]))
+    name = f"{family}:{data.draw(st.from_regex(r'[a-z][A-Za-z]{2,10}', fullmatch=True))}"
+    read_names = {c.attribute.format(dof="angular") for cs in JOINT_FIELDS.values() for c in cs} | {
+        "physics:axis"
+    }
+    content = rigid("a") + rigid("b") + FIXED + joint(BOTH + f"float {name} = 7")
+    scene = read(tmp_path_factory.mktemp("fuzz"), world(content))
+    (found,) = scene.robot.joints
+    heard = name in read_names and any(v != "default" for v in found.sources.values())
+    assert heard or any(name in message for _, message in told(scene, "/World/joint"))
+
+
+def test_what_is_animated_is_read_at_its_first_sample(tmp_path: Path) -> None:
+    """Attributes with samples alone have no default value that could be read."""
+    moves = (
+        "double3 xformOp:translate.timeSamples = { 2: (3, 0, 0), 5: (1, 0, 0) }\n"
+        'uniform token[] xformOpOrder = ["xformOp:translate"]'
+    )
+    slides = "float physics:upperLimit.timeSamples = { 1: 90, 2: 0 }"
+    content = rigid("a") + rigid("b") + FIXED + joint(BOTH + slides) + rigid("free", moves)
+    scene = read(tmp_path, world(content))
+    np.testing.assert_allclose(scene.objects[0].X_WB[:3, 3], [3, 0, 0])
+    assert scene.robot.joints[0].upper == pytest.approx(np.pi / 2)
