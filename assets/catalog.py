@@ -53,11 +53,18 @@ ROBOT_SOURCES: Mapping[str, RobotSource] = {
 }
 
 
+ROBOT_STAGES: Mapping[str, Path] = {
+    "xl330_pendulum": ASSETS / "servos" / "xl330_pendulum.usda",
+}
+"""Robots that were written by hand."""
+
+
 def robot_names(robots: Path = ROBOTS) -> list[str]:
-    """Return the names of all robots: those above, then those that a user has imported."""
+    """Return the names of all robots: those above, and those that a user has imported."""
     folders = sorted(robots.iterdir()) if robots.is_dir() else []
     imported = [f.name for f in folders if (f / f"{f.name}.usda").is_file()]
-    return [*ROBOT_SOURCES, *(name for name in imported if name not in ROBOT_SOURCES)]
+    known = [*ROBOT_SOURCES, *ROBOT_STAGES]
+    return [*known, *(name for name in imported if name not in known)]
 
 
 SCENES: Mapping[str, Path] = {

@@ -86,6 +86,13 @@ JOINT_FIELDS: Mapping[str, Sequence[Candidate]] = {
     ),
     "delay_s": (Candidate("twin", "twin:commandDelay", "si"),),
     "torque_offset": (Candidate("twin", "twin:torqueOffset", "si"),),
+    "encoder_offset": (Candidate("twin", "twin:encoderOffset", "si"),),
+    "servo.torque_constant": (Candidate("twin", "twin:torqueConstant", "si"),),
+    "servo.resistance": (Candidate("twin", "twin:windingResistance", "si"),),
+    "servo.saturation": (Candidate("twin", "twin:torqueSaturation", "si"),),
+    "servo.motor_load": (Candidate("twin", "twin:motorLoadFriction", "si"),),
+    "servo.external_load": (Candidate("twin", "twin:externalLoadFriction", "si"),),
+    "servo.breakaway_load": (Candidate("twin", "twin:breakawayLoadFriction", "si"),),
 }
 
 

@@ -6,6 +6,15 @@ from typing import Any
 
 from envs.stage.scene import Articulation, Body, Joint, Scene
 
+SERVO_UNITS = {
+    "torque_constant": "N·m/A",
+    "resistance": "ohm",
+    "saturation": "1/A",
+    "motor_load": "1",
+    "external_load": "1",
+    "breakaway_load": "1",
+}
+
 
 def inspect_scene(scene: Scene) -> dict[str, Any]:
     """Return a summary of a scene that can be written as JSON; what is infinite or absent is None.
@@ -114,6 +123,7 @@ def _joint(joint: Joint) -> dict[str, Any]:
         "drive.damping": None if joint.drive is None else joint.drive.damping,
         "delay_s": joint.delay_s,
         "torque_offset": joint.torque_offset,
+        "encoder_offset": joint.encoder_offset,
     }
     unit, force = ("rad", "N·m") if turns else ("m", "N")
     units = {
@@ -130,7 +140,11 @@ def _joint(joint: Joint) -> dict[str, Any]:
         "drive.damping": f"{force}·s/{unit}",
         "delay_s": "s",
         "torque_offset": force,
+        "encoder_offset": unit,
     }
+    if joint.servo is not None:
+        values |= {f"servo.{field}": value for field, value in vars(joint.servo).items()}
+        units |= {f"servo.{field}": unit for field, unit in SERVO_UNITS.items()}
     fixed = joint.kind == "fixed"
     return {
         "name": joint.name,

@@ -11,10 +11,12 @@ from envs.errors import StageError
 from envs.frames import Pose, from_quaternion, pose
 from envs.stage.attributes import FARTHEST, JOINT_FIELDS, authored, choice, read_exact
 from envs.stage.diagnostics import Diagnostics
-from envs.stage.scene import FREEDOMS, Drive, Freedom, Friction, JointKind
+from envs.stage.scene import FREEDOMS, Drive, Freedom, Friction, JointKind, Servo
 from envs.stage.traversal import BodyPrim, Transforms
 from envs.stage.units import Units
 
+SIGNED = ("torque_offset", "encoder_offset")
+"""Fields of a joint, beside its limits, that may be negative."""
 AXES = {"X": np.array([1.0, 0, 0]), "Y": np.array([0, 1.0, 0]), "Z": np.array([0, 0, 1.0])}
 _FINITE = frozenset(JOINT_FIELDS) - {"lower", "upper", "velocity_limit", "effort_limit"}
 SUPPORTED = (
@@ -203,7 +205,7 @@ def read_values(prim: Any, dof: str, units: Units, notes: Diagnostics) -> dict[s
             f"{prim.GetPath()}: the lower limit {lower:g} lies above the upper one {upper:g}"
         )
     for field, number in found.items():
-        if field not in ("lower", "upper", "torque_offset") and number < 0:
+        if field not in ("lower", "upper", *SIGNED) and number < 0:
             raise StageError(f"{prim.GetPath()}: {field} must not be negative, found {number:g}")
         if field in _FINITE and not np.isfinite(number):
             raise StageError(f"{prim.GetPath()}: {field} must be finite, found {number:g}")
@@ -217,6 +219,11 @@ def read_values(prim: Any, dof: str, units: Units, notes: Diagnostics) -> dict[s
             f"the drive '{dof}' is one of acceleration; its gains are read as those of a force",
         )
     default = Friction()
+    motor = {key[6:]: value for key, value in found.items() if key.startswith("servo.")}
+    if motor and not {"torque_constant", "resistance"} <= set(motor):
+        raise StageError(
+            f"{prim.GetPath()}: a servo needs twin:torqueConstant and twin:windingResistance"
+        )
     return {
         "lower": lower,
         "upper": upper,
@@ -232,5 +239,7 @@ def read_values(prim: Any, dof: str, units: Units, notes: Diagnostics) -> dict[s
         "drive": Drive(stiffness, damping, effort) if driven else None,
         "delay_s": found.get("delay_s", 0.0),
         "torque_offset": found.get("torque_offset", 0.0),
+        "encoder_offset": found.get("encoder_offset", 0.0),
+        "servo": Servo(**motor) if motor else None,
         "sources": {field: sources.get(field, "default") for field in JOINT_FIELDS},
     }

@@ -18,6 +18,7 @@ import numpy as np
 from envs.errors import StageError, unknown
 from envs.stage.attributes import CUSTOM_DATA, JOINT_FIELDS, write_exact
 from envs.stage.guard import asset_root, check_layers
+from envs.stage.joints import SIGNED
 from envs.stage.mass import six_numbers, write_inertial
 from envs.stage.opening import new_stage, open_stage
 from envs.stage.reader import read_stage
@@ -38,6 +39,13 @@ OVERRIDABLE = (
     "drive.damping",
     "delay_s",
     "torque_offset",
+    "encoder_offset",
+    "servo.torque_constant",
+    "servo.resistance",
+    "servo.saturation",
+    "servo.motor_load",
+    "servo.external_load",
+    "servo.breakaway_load",
 )
 """Fields of `scene.Joint` that a calibration may write."""
 
@@ -192,6 +200,8 @@ def joint_attribute(joint: Joint, field: str, units: Units) -> tuple[str, float]
     """
     if joint.kind == "fixed":
         raise StageError(f"joint '{joint.name}' is fixed: it has nothing to override")
+    if field.startswith("servo.") and joint.servo is None:
+        raise StageError(f"joint '{joint.name}' is no servo in the stage: {field} cannot be set")
     candidate = JOINT_FIELDS[field][0]
     if joint.dof not in ("angular", "linear") and "{dof}" not in candidate.attribute:
         raise StageError(
@@ -206,7 +216,7 @@ def _write_field(prim: Any, joint: Joint, field: str, value: Value, units: Units
     if field not in OVERRIDABLE:
         raise StageError(unknown("field", field, OVERRIDABLE, where="what can be overridden"))
     number, where = float(value.value), f"{field} of joint '{joint.name}'"
-    if not np.isfinite(number) or (number < 0 and field != "torque_offset"):
+    if not np.isfinite(number) or (number < 0 and field not in SIGNED):
         raise StageError(f"{where} must be a finite number of 0 or more, not {number}")
     from pxr import UsdPhysics
 

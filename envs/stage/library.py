@@ -8,7 +8,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from assets.catalog import ROBOT_SOURCES, ROBOTS, RobotSource, robot_names
+from assets.catalog import ROBOT_SOURCES, ROBOT_STAGES, ROBOTS, RobotSource, robot_names
 from envs.errors import StageError, unknown
 from envs.stage.attributes import CUSTOM_DATA
 from envs.stage.urdf import IMPORTER_VERSION, hash_files, import_urdf
@@ -28,6 +28,8 @@ def robot_asset(name: str, *, robots: Path = ROBOTS) -> Path:
         StageError: The name is not known, the robot cannot be imported, or it was imported by an
             older importer.
     """
+    if name in ROBOT_STAGES:
+        return ROBOT_STAGES[name]
     if name not in ROBOT_SOURCES:
         if name not in robot_names(robots):
             raise StageError(unknown("robot", name, robot_names(robots), where="the catalog"))
@@ -82,7 +84,7 @@ def import_robot(
             f"a robot cannot be called '{name}'; allowed are letters, digits and underscores, "
             "a letter first, up to 64 of them"
         )
-    if name in ROBOT_SOURCES:
+    if name in ROBOT_SOURCES or name in ROBOT_STAGES:
         raise StageError(f"'{name}' is a robot of the catalog; choose another name")
     robots.mkdir(parents=True, exist_ok=True)
     with FileLock(robots / f".{name}.lock"):

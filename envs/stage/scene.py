@@ -248,6 +248,36 @@ class Drive:
 
 
 @dataclass(frozen=True)
+class Servo:
+    """A hobby servo's motor behind its gear, seen from the joint; see `calibration.rollout.servo`.
+
+    Attributes:
+        torque_constant: N·m/A, which is V·s/rad.
+        resistance: Of the winding and the bridge, ohm.
+        saturation: How the torque falls behind the current, `k·i/(1 + saturation·|i|)`, 1/A.
+        motor_load: Friction per torque of the motor.
+        external_load: Friction per torque of the load.
+        breakaway_load: Friction at rest per torque that the gear carries; it fades with speed over
+            `Friction.stribeck_velocity`.
+    """
+
+    torque_constant: float
+    resistance: float
+    saturation: float = 0.0
+    motor_load: float = 0.0
+    external_load: float = 0.0
+    breakaway_load: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse a motor by whose values the model would divide by zero."""
+        if self.torque_constant <= 0 or self.resistance <= 0:
+            raise StageError(
+                "a servo's torque constant and resistance must be positive, not "
+                f"{self.torque_constant:g} N·m/A and {self.resistance:g} ohm"
+            )
+
+
+@dataclass(frozen=True)
 class Joint:
     """A joint between two bodies; its frame J lies at `X_PJ` in the parent, `X_CJ` in the child.
 
@@ -263,6 +293,8 @@ class Joint:
         armature: Rotor inertia felt at the joint, kg·m² (kg for a prismatic joint).
         delay_s: From a command to its effect.
         torque_offset: Added to the modelled torque by the sensor or by a preload, N·m or N.
+        encoder_offset: What its encoder reads too little, rad or m: q = reading + offset.
+        servo: Its motor, where it is a hobby servo that is known in so much detail.
         mimic: (joint name, multiplier, offset) where it follows another joint.
         sources: Field name → the schema or default that spoke ("newton", "physx", "default" …).
         dof: Which degree of freedom of its prim it is: "angular" or "linear" where the prim has one
@@ -286,6 +318,8 @@ class Joint:
     drive: Drive | None = None
     delay_s: float = 0.0
     torque_offset: float = 0.0
+    encoder_offset: float = 0.0
+    servo: Servo | None = None
     mimic: tuple[str, float, float] | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     dof: str = ""

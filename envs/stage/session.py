@@ -13,6 +13,7 @@ import numpy as np
 
 from envs.errors import StageError, unknown
 from envs.stage.attributes import EXACT, TWIN, read_exact
+from envs.stage.joints import SIGNED
 from envs.stage.layers import OVERRIDABLE, joint_attribute
 from envs.stage.opening import open_stage
 from envs.stage.reader import read_stage
@@ -83,7 +84,7 @@ class StageSession:
         """Return the attribute to write, the number in its unit, and the factor back to SI."""
         if field not in OVERRIDABLE:
             raise StageError(unknown("field", field, OVERRIDABLE, where="what can be sampled"))
-        if not np.isfinite(value) or (value < 0 and field != "torque_offset"):
+        if not np.isfinite(value) or (value < 0 and field not in SIGNED):
             raise StageError(
                 f"{field} of joint '{name}' must be a finite number of 0 or more, not {value}"
             )
@@ -114,5 +115,8 @@ def _updated(joint: Joint, field: str, value: float) -> Joint:
     if group == "drive":
         drive = joint.drive or Drive(0.0, 0.0, joint.effort_limit)
         return replace(joint, drive=replace(drive, **{part: value}))
+    if group == "servo":
+        assert joint.servo is not None, "checked by joint_attribute"
+        return replace(joint, servo=replace(joint.servo, **{part: value}))
     changes: dict[str, Any] = {field: value}
     return replace(joint, **changes)

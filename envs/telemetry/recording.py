@@ -21,6 +21,7 @@ Signal = Literal[
     "voltage",
     "temperature",
     "load",
+    "enabled",
 ]
 
 

@@ -42,6 +42,7 @@ UNITS: Mapping[Signal, Mapping[str, float]] = {
     "voltage": {"V": 1.0, "mV": 1e-3},
     "temperature": {"degC": 1.0},
     "load": {"1": 1.0, "%": 1e-2, "0.1%": 1e-3},
+    "enabled": {"1": 1.0},
 }
 TIME_UNITS_NS: Mapping[str, int] = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 # Beyond it a time stamp in ns no longer fits into 64 bits.

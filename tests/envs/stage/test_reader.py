@@ -9,7 +9,7 @@ import pytest
 from envs.errors import StageError
 from envs.frames import axis_angle, inverse
 from envs.stage.reader import read_stage
-from envs.stage.scene import Articulation
+from envs.stage.scene import Articulation, Servo
 from envs.stage.tree import joint_motion
 from tests.envs.stage.written import BOTH, FIXED, joint, read, rigid, world
 
@@ -73,6 +73,7 @@ def test_degrees_and_limits_and_drives(tmp_path: Path) -> None:
         float newton:armature = 0.125
         double twin:commandDelay = 0.012
         double twin:torqueOffset = -0.3
+        double twin:encoderOffset = -0.02
         double twin:stribeckFriction = 0.2
         double twin:stribeckVelocity = 0.05
     """
@@ -93,7 +94,25 @@ def test_degrees_and_limits_and_drives(tmp_path: Path) -> None:
     assert found.velocity_limit == pytest.approx(np.pi)
     assert (found.friction.coulomb, found.armature) == (0.25, 0.125)
     assert (found.delay_s, found.torque_offset) == (0.012, -0.3)
+    assert (found.encoder_offset, found.servo) == (-0.02, None)
     assert (found.friction.stribeck, found.friction.stribeck_velocity) == (0.2, 0.05)
+
+
+def test_a_servo_has_a_motor_or_none(tmp_path: Path) -> None:
+    motor = """
+        uniform token physics:axis = "X"
+        double twin:torqueConstant = 0.4
+        double twin:breakawayLoadFriction = 0.07
+    """
+    bodies = rigid("a") + rigid("b") + FIXED
+    whole = motor + "double twin:windingResistance = 3.4\n"
+    found = read(tmp_path, world(bodies + joint(BOTH + whole))).robot.joints[0]
+    assert found.servo == Servo(0.4, 3.4, breakaway_load=0.07)
+    assert found.sources["servo.resistance"] == "twin"
+    with pytest.raises(StageError, match="needs twin:torqueConstant and twin:windingResistance"):
+        read(tmp_path, world(bodies + joint(BOTH + motor)))
+    with pytest.raises(StageError, match=r"must be positive, not 0\.4 N·m/A and 0 ohm"):
+        read(tmp_path, world(bodies + joint(BOTH + whole.replace("3.4", "0"))))
 
 
 def test_a_sliding_joint_knows_no_degrees(tmp_path: Path) -> None:

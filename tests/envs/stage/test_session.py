@@ -27,6 +27,7 @@ def values(joint: Joint) -> dict[str, float]:
         "drive.damping": 0.0 if drive is None else drive.damping,
         "delay_s": joint.delay_s,
         "torque_offset": joint.torque_offset,
+        "encoder_offset": joint.encoder_offset,
     }
 
 
@@ -35,7 +36,11 @@ def test_a_sample_says_what_a_layer_on_disk_would(
 ) -> None:
     rng = np.random.default_rng(1)
     drawn = {
-        f"panda_joint{i}": {field: float(rng.uniform(0.01, 5)) for field in OVERRIDABLE}
+        f"panda_joint{i}": {
+            field: float(rng.uniform(0.01, 5))
+            for field in OVERRIDABLE
+            if not field.startswith("servo.")
+        }
         for i in (1, 4, 7)
     }
     drawn["panda_finger_joint1"] = {"drive.stiffness": 300.0, "drive.damping": 20.0}
