@@ -45,7 +45,7 @@ def fit_torque(
     motion: Motion,
     *,
     train: Bool[np.ndarray, "time"],
-    heldout: Bool[np.ndarray, "time"],
+    heldout: Bool[np.ndarray, "time"] | None,
     cutoff_hz: float = 10.0,
     provenance: Mapping[str, Any] | None = None,
 ) -> CalibrationResult:
@@ -56,7 +56,7 @@ def fit_torque(
             welded at 0.
         motion: Low-passed, with measured torque on the joint's side that the drive acts on.
         train: Instants to fit; those outside `motion.use` are left out.
-        heldout: Instants to judge by, likewise.
+        heldout: Instants to judge by, likewise; None where another recording judges.
         cutoff_hz: Of the filter that the motion went through.
         provenance: Goes into the result's: hashes of the recording and the like.
 
@@ -76,8 +76,9 @@ def fit_torque(
             f"the motion's joints must be in the stage's order, {', '.join(tree.joints)}; "
             f"found {', '.join(motion.joints)}"
         )
-    train, heldout = train & motion.use, heldout & motion.use
-    if not heldout.any():
+    train = train & motion.use
+    judged = None if heldout is None else heldout & motion.use
+    if judged is not None and not judged.any():
         raise CalibrationError("no usable instant is held out to judge the calibration by")
     model = TorqueModel(tree, rigid_groups(tree, scene.robot))
     if not model.groups:
@@ -118,7 +119,7 @@ def fit_torque(
         provenance={
             "method": "torch",
             "train_s": _span(motion, train),
-            "heldout_s": _span(motion, heldout),
+            **({} if judged is None else {"heldout_s": _span(motion, judged)}),
             "dt_s": float(motion.t_s[1] - motion.t_s[0]),
             "cutoff_hz": cutoff_hz,
             "samples": len(regression.t_s),
@@ -126,8 +127,14 @@ def fit_torque(
             **(provenance or {}),
         },
         metrics={
-            "heldout_rmse_nm": _rms(error[heldout]),
-            "nominal_rmse_nm": _rms(nominal_error[heldout]),
+            **(
+                {}
+                if judged is None
+                else {
+                    "heldout_rmse_nm": _rms(error[judged]),
+                    "nominal_rmse_nm": _rms(nominal_error[judged]),
+                }
+            ),
             "train_rmse_nm": _rms(error[train]),
             "fit_s": time.perf_counter() - begun,
         },

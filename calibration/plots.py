@@ -21,7 +21,7 @@ def signals(
     joints: Sequence[str],
     *,
     unit: str,
-    train_end_s: float | None = None,
+    heldout: Bool[np.ndarray, "time"] | None = None,
     use: Bool[np.ndarray, "time"] | None = None,
 ) -> bytes:
     """Draw each joint's signals over time, one axis a joint.
@@ -31,11 +31,12 @@ def signals(
         series: Name ("measured", "nominal", "calibrated") → values.
         joints: Names of the columns.
         unit: Written on the vertical axes.
-        train_end_s: The held-out part begins here and is shaded.
+        heldout: Samples that judge; they are shaded.
         use: Samples outside are left blank, as no claim is made about them.
     """
     figure, axes = _column(len(joints), width_in=10.0, height_in=1.25)
     step = max(1, len(t_s) // 4000)
+    shaded = [] if heldout is None else _stretches(t_s, heldout)
     for column, (axis, joint) in enumerate(zip(axes, joints, strict=True)):
         for name, values in series.items():
             shown = values[:, column].astype(float)
@@ -50,14 +51,14 @@ def signals(
                 alpha=1.0 if front else 0.55,
                 label=name,
             )
-        if train_end_s is not None:
-            axis.axvspan(train_end_s, t_s[-1], color="#1673b1", alpha=0.07, linewidth=0)
+        for start_s, end_s in shaded:
+            axis.axvspan(start_s, end_s, color="#1673b1", alpha=0.07, linewidth=0)
         axis.set_ylabel(f"{_short(joint)}\n{unit}", fontsize=8)
         axis.margins(x=0)
-    if train_end_s is not None:
+    if shaded:
         axes[0].annotate(
             "held out",
-            (train_end_s, 1.02),
+            (shaded[0][0], 1.02),
             xycoords=("data", "axes fraction"),
             fontsize=8,
             color="#1673b1",
@@ -82,6 +83,14 @@ def sampling(t_ns: Mapping[str, np.ndarray]) -> bytes:
         axis.margins(x=0)
     axes[-1].set_xlabel("time, s", fontsize=8)
     return _png(figure)
+
+
+def _stretches(
+    t_s: Float[np.ndarray, "time"], chosen: Bool[np.ndarray, "time"]
+) -> list[tuple[float, float]]:
+    """Return where the chosen samples begin and end, one pair a stretch."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(int)))
+    return [(float(t_s[a]), float(t_s[b - 1])) for a, b in edges.reshape(-1, 2)]
 
 
 def _column(count: int, *, width_in: float, height_in: float) -> "tuple[Figure, list[Axes]]":

@@ -18,11 +18,13 @@ class Errors:
         q: rad or m.
         qd: rad/s or m/s.
         tau: N·m or N.
+        q_mae: Of the position, the mean of absolute values.
     """
 
     q: Float[np.ndarray, "joint"]
     qd: Float[np.ndarray, "joint"] | None
     tau: Float[np.ndarray, "joint"] | None
+    q_mae: Float[np.ndarray, "joint"]
 
 
 def rmse(
@@ -63,4 +65,9 @@ def rmse(
 
     q = error(simulated.q, measured.q)
     assert q is not None, "a trajectory always has positions"
-    return Errors(q, error(simulated.qd, measured.qd), error(simulated.tau, measured.tau))
+    return Errors(
+        q=q,
+        qd=error(simulated.qd, measured.qd),
+        tau=error(simulated.tau, measured.tau),
+        q_mae=np.abs(simulated.q - measured.q)[use].mean(axis=0),
+    )

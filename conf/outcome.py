@@ -1,10 +1,13 @@
 """What the stages of a run hand on to one another, and in the end to the report."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
+from scipy.ndimage import binary_dilation
 
 from calibration.residuals import Errors
 from calibration.result import CalibrationResult
@@ -19,33 +22,48 @@ from generators.generate import Summary
 
 @dataclass(frozen=True)
 class Prepared:
-    """What every task starts from: the recording on one clock, and the stage it is about.
+    """A recording on one clock, and the stage it is about.
 
     Attributes:
-        train_end_s: The held-out part begins here.
+        stage: Root layer of the scene with the robot, before any calibration.
         motion: Low-passed motion and torque; None without measured effort.
+        trains: Instants to fit.
+        judges: Instants that no fit may see.
     """
 
     recording: Recording
     findings: tuple[Finding, ...]
     trajectory: Trajectory
+    robot: str
     stage: Path
     scene: Scene
-    train_end_s: float
     cutoff_hz: float
     motion: Motion | None
+    trains: Bool[np.ndarray, "time"]
+    judges: Bool[np.ndarray, "time"]
 
     @property
     def train(self) -> Bool[np.ndarray, "time"]:
         """The samples to fit; the filter does not carry the held-out part into them."""
-        use = self.trajectory.measured if self.motion is None else self.motion.use
-        return use & (self.trajectory.t_s < self.train_end_s - reach_s(self.cutoff_hz))
+        reach = math.ceil(reach_s(self.cutoff_hz) / self.trajectory.dt_s)
+        clear = ~binary_dilation(self.judges, np.ones(2 * reach + 1))
+        return np.asarray(self._use & self.trains & clear)
 
     @property
     def heldout(self) -> Bool[np.ndarray, "time"]:
-        """The samples that judge: measured, and recorded after the training part."""
-        use = self.trajectory.measured if self.motion is None else self.motion.use
-        return use & (self.trajectory.t_s >= self.train_end_s)
+        """The samples that judge: measured, and not of the training part."""
+        return np.asarray(self._use & self.judges)
+
+    @property
+    def _use(self) -> Bool[np.ndarray, "time"]:
+        return self.trajectory.measured if self.motion is None else self.motion.use
+
+    @property
+    def training(self) -> Trajectory:
+        """The trajectory up to its last training sample, all others counted as not measured."""
+        end = int(np.flatnonzero(self.trains)[-1]) + 1
+        whole = replace(self.trajectory, valid=self.trajectory.measured & self.trains)
+        return whole.span(-np.inf, float(self.trajectory.t_s[end - 1]) + 0.5 * whole.dt_s)
 
 
 @dataclass(frozen=True)
@@ -72,15 +90,29 @@ class Replayed:
         """Error of the motion that the recorded commands give, per joint, rad or m."""
         return None if self.dynamic_error is None else self.dynamic_error.q
 
+    @property
+    def position_mae(self) -> np.ndarray | None:
+        """The same as a mean of absolute values."""
+        return None if self.dynamic_error is None else self.dynamic_error.q_mae
+
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What the methods found, each and together, and the stage with the layer of it on top."""
+    """What the methods found, each and together, and the stage with the layer of it on top.
 
+    Attributes:
+        data: The recording that was fitted.
+        reasons: Why these methods, and not others.
+        cpu_s: Processor time of all fits, that of worker processes included.
+    """
+
+    data: Prepared
     by_method: dict[str, CalibrationResult]
     result: CalibrationResult
     layer: Path
     stage: Path
+    reasons: tuple[str, ...]
+    cpu_s: float
 
 
 @dataclass(frozen=True)
@@ -92,25 +124,49 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """A recording that judges, and what the twin makes of it: "nominal", "calibrated" or both."""
+
+    data: Prepared
+    replays: Mapping[str, Replayed]
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """All that a run made; None for what its task does not make.
+    """All that a run made; None, or nothing, for what its task does not make.
 
     Attributes:
-        nominal: Replay on the twin as it was.
-        calibrated: Replay on the twin with a calibration layer.
+        data: The chosen recording.
+        judged: The recordings that judge; the chosen one alone where no other is named.
         fit: The calibration itself.
         truth: Of a simulated recording.
     """
 
     data: Prepared
-    nominal: Replayed | None = None
-    calibrated: Replayed | None = None
+    judged: tuple[Judged, ...] = ()
     fit: Calibrated | None = None
     images: Images | None = None
     truth: Truth | None = None
 
-    @property
-    def replays(self) -> dict[str, Replayed]:
-        """The replays that were made, by name."""
-        made = {"nominal": self.nominal, "calibrated": self.calibrated}
-        return {name: replayed for name, replayed in made.items() if replayed is not None}
+    def torque_rmse(self) -> dict[str, Float[np.ndarray, "joint"]]:
+        """Return the held-out torque error of each replay over all that judge, N·m or N."""
+        return self._pooled("torque_rmse", 2)
+
+    def position_rmse(self) -> dict[str, Float[np.ndarray, "joint"]]:
+        """Return the held-out position error of each replay over all that judge, rad or m."""
+        return self._pooled("position_rmse", 2)
+
+    def position_mae(self) -> dict[str, Float[np.ndarray, "joint"]]:
+        """Return the same as a mean of absolute values."""
+        return self._pooled("position_mae", 1)
+
+    def _pooled(self, of: str, power: int) -> dict[str, Float[np.ndarray, "joint"]]:
+        pooled = {}
+        for name in dict.fromkeys(name for j in self.judged for name in j.replays):
+            errors = [getattr(j.replays[name], of) for j in self.judged]
+            if any(error is None for error in errors):
+                continue
+            samples = [j.data.heldout.sum() for j in self.judged]
+            mean = np.average(np.array(errors) ** power, axis=0, weights=samples)
+            pooled[name] = np.asarray(mean ** (1 / power))
+        return pooled

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from calibration import plots
 from calibration.report import Page
-from conf.outcome import Calibrated, Images, Outcome, Prepared
+from conf.outcome import Calibrated, Images, Judged, Outcome, Prepared
 from conf.schema import Config, Task
 from conf.session import versions
 from envs.telemetry.filtering import lowpass
@@ -31,8 +31,8 @@ def build(config: Config, outcome: Outcome) -> Page:
     )
     page.cards(_cards(outcome))
     _recording(page, data)
-    if outcome.replays:
-        _replays(page, outcome)
+    for judged in outcome.judged:
+        _replays(page, judged, other=judged.data is not data)
     if outcome.fit is not None:
         _parameters(page, outcome, outcome.fit)
     if outcome.images is not None:
@@ -43,13 +43,11 @@ def build(config: Config, outcome: Outcome) -> Page:
 
 def _cards(outcome: Outcome) -> list[tuple[str, str]]:
     cards = []
-    for name, replayed in outcome.replays.items():
-        if replayed.torque_rmse is not None:
-            error = float(np.mean(replayed.torque_rmse))
-            cards.append((f"{error:.3f} N·m", f"held-out torque error, {name}"))
-        if replayed.position_rmse is not None:
-            error = 1e3 * float(np.mean(replayed.position_rmse))
-            cards.append((f"{error:.2f} mrad", f"held-out position error, {name}"))
+    for name, torque in outcome.torque_rmse().items():
+        cards.append((f"{float(np.mean(torque)):.3f} N·m", f"held-out torque error, {name}"))
+    for name, position in outcome.position_rmse().items():
+        error = 1e3 * float(np.mean(position))
+        cards.append((f"{error:.2f} mrad", f"held-out position error, {name}"))
     if outcome.fit is not None:
         parameters = outcome.fit.result.parameters
         known = sum(p.identifiable for p in parameters.values())
@@ -76,14 +74,14 @@ def _recording(page: Page, data: Prepared) -> None:
     page.image(plots.sampling(stamps), "time between samples")
 
 
-def _replays(page: Page, outcome: Outcome) -> None:
-    data, replays = outcome.data, outcome.replays
+def _replays(page: Page, judged: Judged, *, other: bool) -> None:
+    data, replays = judged.data, judged.replays
     joints, t_s = data.trajectory.joints, data.trajectory.t_s
     page.section(
-        "Measured against simulated",
+        "Measured against simulated" + (f" on {data.recording.name}" if other else ""),
         "Errors are root mean squares over the held-out part, which no fit has seen.",
     )
-    _error_table(page, outcome)
+    _error_table(page, judged)
     if data.motion is not None:
         torque = {"measured": data.motion.tau}
         for name, replayed in replays.items():
@@ -91,7 +89,7 @@ def _replays(page: Page, outcome: Outcome) -> None:
                 torque[name] = lowpass(replayed.kinematic.tau, data.trajectory.dt_s, data.cutoff_hz)
         page.text("Torque that the recorded motion takes, low-passed as the measured one:")
         drawn = plots.signals(
-            t_s, torque, joints, unit="N·m", train_end_s=data.train_end_s, use=data.motion.use
+            t_s, torque, joints, unit="N·m", heldout=data.judges, use=data.motion.use
         )
         page.image(drawn, "torque, measured and simulated")
     error = {
@@ -102,22 +100,20 @@ def _replays(page: Page, outcome: Outcome) -> None:
     if error:
         page.text("Position error of the twin that obeys the recorded commands (PyBullet):")
         measured = data.trajectory.measured
-        drawn = plots.signals(
-            t_s, error, joints, unit="mrad", train_end_s=data.train_end_s, use=measured
-        )
+        drawn = plots.signals(t_s, error, joints, unit="mrad", heldout=data.judges, use=measured)
         page.image(drawn, "position error, nominal and calibrated")
 
 
-def _error_table(page: Page, outcome: Outcome) -> None:
+def _error_table(page: Page, judged: Judged) -> None:
     head, columns = ["joint"], []
-    for name, replayed in outcome.replays.items():
+    for name, replayed in judged.replays.items():
         if replayed.torque_rmse is not None:
             head.append(f"torque, N·m ({name})")
             columns.append([f"{v:.4g}" for v in replayed.torque_rmse])
         if replayed.position_rmse is not None:
             head.append(f"position, mrad ({name})")
             columns.append([f"{1e3 * v:.4g}" for v in replayed.position_rmse])
-    joints = outcome.data.trajectory.joints
+    joints = judged.data.trajectory.joints
     page.table(head, [[joint, *(c[k] for c in columns)] for k, joint in enumerate(joints)])
 
 

@@ -23,7 +23,7 @@ class Precheck(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check one configuration and claim `hydra.run.dir`."""
         with cli.one_line():
-            schema.typed(config)
+            _check(config)
             claim(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -32,8 +32,15 @@ class Precheck(Callback):
             loader = GlobalHydra.instance().config_loader()
             for overrides in sweep(list(config.hydra.overrides.task)):
                 name = config.hydra.job.config_name
-                schema.typed(loader.load_configuration(name, overrides, run_mode=RunMode.RUN))
+                _check(loader.load_configuration(name, overrides, run_mode=RunMode.RUN))
             claim(Path(config.hydra.sweep.dir))
+
+
+def _check(composed: DictConfig) -> None:
+    """Raise where a value, or a recording that the split names, cannot be used."""
+    config = schema.typed(composed)
+    for name in (*config.split().trains_on, *config.split().judged_on):
+        schema.named_recording(config, name)
 
 
 def sweep(overrides: list[str]) -> list[list[str]]:

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from assets import catalog
+from conf.split import Split, part
 from envs.errors import ConfigError, unknown
 from envs.telemetry.source import RecordingSource, recording_source
 from generators.camera import Lens, check_border
@@ -31,8 +34,9 @@ Task = Enum("Task", ["pipeline", "replay", "calibrate", "generate", "import", "i
 
 
 class Method(Enum):
-    """How parameters are identified."""
+    """How parameters are identified; `auto` takes what the recording has the signals for."""
 
+    auto = "auto"
     torch = "torch"
     cmaes = "cmaes"
 
@@ -71,7 +75,7 @@ class StreamConfig:
 
 @dataclass
 class RecordingConfig:
-    """A recording, how to read it, and the robot that made it."""
+    """A recording, how to read it, the robot that made it, and what of it trains and judges."""
 
     name: str = MISSING
     robot: str = MISSING
@@ -81,6 +85,8 @@ class RecordingConfig:
     joint_names: dict[str, str] = field(default_factory=dict)
     episode: int = 0
     truth: str = ""
+    train: Any = None
+    test: Any = None
 
     def source(self) -> RecordingSource:
         """Return the checked description that the readers take.
@@ -102,9 +108,8 @@ class RecordingConfig:
 
 @dataclass
 class CalibrationConfig:
-    """The identification; the first `train_fraction` of the recording trains, the rest judges."""
+    """The identification; `train_fraction` holds where the recording does not say what trains."""
 
-    methods: list[Method] = field(default_factory=lambda: [Method.torch, Method.cmaes])
     train_fraction: float = 0.7
     cutoff_hz: float = 10.0
     trim_s: float = 0.3
@@ -113,12 +118,6 @@ class CalibrationConfig:
 
     def __post_init__(self) -> None:
         """Refuse what no fit could use."""
-        if not self.methods or len(set(self.methods)) != len(self.methods):
-            allowed = ", ".join(m.name for m in Method)
-            raise ConfigError(
-                f"calibration.methods must name one or more of [{allowed}], each once; found "
-                f"[{', '.join(m.name for m in self.methods)}]"
-            )
         between("calibration.train_fraction", self.train_fraction, 0.1, 0.95)
         between("calibration.cutoff_hz", self.cutoff_hz, 0.5, 100.0)
         between("calibration.trim_s", self.trim_s, 0.0, 10.0)
@@ -218,6 +217,7 @@ class Config:
     """One run."""
 
     task: Task = Task.pipeline
+    method: Method = Method.auto
     robot: str = MISSING
     scene: str = MISSING
     layer: str | None = None
@@ -244,8 +244,21 @@ class Config:
             raise ConfigError(unknown("scene", self.scene, catalog.SCENES, where="the catalogue"))
         self.recording.source()
         self.camera.lens(self.images.width, self.images.height)
+        self.split()
         between("seed", self.seed, 0, 2**63 - 1)
         between("workers", self.workers, 1, 256)
+
+    def split(self) -> Split:
+        """Return what trains and what judges.
+
+        Raises:
+            ConfigError: A span or a name is not one.
+        """
+        return Split(
+            train=part("recording.train", self.recording.train),
+            test=part("recording.test", self.recording.test),
+            train_fraction=self.calibration.train_fraction,
+        )
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
@@ -283,6 +296,19 @@ def typed(composed: DictConfig) -> Config:
     if not isinstance(config, Config):
         raise ConfigError("the configuration was composed without conf/schema.py")
     return config
+
+
+def named_recording(config: Config, name: str) -> RecordingConfig:
+    """Return another recording by its name in conf/recording, read from the same folder.
+
+    Raises:
+        HydraException: There is none of that name; the message lists what there is.
+        ConfigError: Its description is not right.
+    """
+    loader = GlobalHydra.instance().config_loader()
+    composed = loader.load_configuration("config", [f"recording={name}"], run_mode=RunMode.RUN)
+    composed.recordings_dir = config.recordings_dir
+    return typed(composed).recording
 
 
 def ours(composed: DictConfig) -> list[str]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ Report = Callable[[int, int], None]
 PACKAGES = ("pybullet", "numpy", "scipy", "trimesh", "usd-core", "torch", "cma")
 STAGE = "stage.usda"
 """The root layer of a run: the scene with its robot, before any calibration."""
+STAGES = "stage*.usda"
+"""That of another recording of the run has its name in its own."""
 _LOG = "log.jsonl"
 
 
@@ -79,7 +82,8 @@ class Session:
 
     def discard_if_empty(self) -> None:
         """Remove the run directory where it holds only what every run begins with."""
-        if {entry.name for entry in self.directory.iterdir()} <= {".hydra", _LOG, STAGE}:
+        made = {entry.name for entry in self.directory.iterdir()} - {".hydra", _LOG}
+        if all(fnmatch(name, STAGES) for name in made):
             shutil.rmtree(self.directory)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
+from calibration.result import CalibrationResult
 from conf.outcome import Outcome
 from conf.session import Session, versions
 
@@ -17,27 +18,30 @@ def metrics(outcome: Outcome) -> dict[str, Any]:
         "findings": {f"{f.kind}: {f.channel}": f.count for f in data.findings},
         "versions": versions(),
     }
-    for name, replayed in outcome.replays.items():
-        key = "heldout" if name == "calibrated" else name
-        if replayed.torque_rmse is not None:
-            figures[f"{key}_rmse_nm"] = replayed.torque_rmse.tolist()
-        if replayed.position_rmse is not None:
-            figures[f"{key}_rmse_rad"] = replayed.position_rmse.tolist()
-    if outcome.fit is not None:
-        figures["infeasible_links"] = len(outcome.fit.result.infeasible_links)
+    errors = {
+        "rmse_nm": outcome.torque_rmse(),
+        "rmse_rad": outcome.position_rmse(),
+        "mae_rad": outcome.position_mae(),
+    }
+    for kind, replays in errors.items():
+        for name, values in replays.items():
+            key = "heldout" if name == "calibrated" else name
+            figures[f"{key}_{kind}"] = values.tolist()
+    figures["judged_on"] = [judged.data.recording.name for judged in outcome.judged]
+    fit = outcome.fit
+    if fit is not None:
+        figures["infeasible_links"] = len(fit.result.infeasible_links)
+        figures["rollouts"] = sum(r.metrics.get("rollouts", 0) for r in fit.by_method.values())
+        figures["fit_cpu_s"] = fit.cpu_s
+        figures["reasons"] = list(fit.reasons)
+        figures["parameters"] = _values(fit.result)
         figures["methods"] = {
-            name: {
-                "metrics": dict(result.metrics),
-                "parameters": {
-                    key: {"value": p.value, "std": p.std, "identifiable": p.identifiable}
-                    for key, p in result.parameters.items()
-                },
-            }
-            for name, result in outcome.fit.by_method.items()
+            name: {"metrics": dict(result.metrics), "parameters": _values(result)}
+            for name, result in fit.by_method.items()
         }
         if outcome.truth is not None:
             figures["errors_against_truth"] = {
-                name: outcome.truth.errors(result) for name, result in outcome.fit.by_method.items()
+                name: outcome.truth.errors(result) for name, result in fit.by_method.items()
             }
     if outcome.images is not None:
         figures["images"] = outcome.images.made.images
@@ -45,20 +49,29 @@ def metrics(outcome: Outcome) -> dict[str, Any]:
     return figures
 
 
+def _values(result: CalibrationResult) -> dict[str, dict[str, Any]]:
+    return {
+        key: {"value": p.value, "std": p.std, "identifiable": p.identifiable}
+        for key, p in result.parameters.items()
+    }
+
+
+def _heldout(outcome: Outcome) -> str:
+    """Return what judges, in words."""
+    others = [j.data.recording.name for j in outcome.judged if j.data is not outcome.data]
+    return ", ".join(others) or "the part of the recording that no fit has seen"
+
+
 def show(session: Session, outcome: Outcome) -> None:
     """Print the held-out errors and where everything is."""
-    table = Table(title="held-out part of the recording", title_justify="left", box=None)
+    table = Table(title=f"held out: {_heldout(outcome)}", title_justify="left", box=None)
     table.add_column("")
     for joint in outcome.data.trajectory.joints:
         table.add_column(joint.rsplit("_", 1)[-1], justify="right")
-    for name, replayed in outcome.replays.items():
-        if replayed.torque_rmse is not None:
-            cells = [f"{v:.3f}" for v in replayed.torque_rmse]
-            table.add_row(f"N·m, {name}", *cells)
-    for name, replayed in outcome.replays.items():
-        if replayed.position_rmse is not None:
-            cells = [f"{1e3 * v:.2f}" for v in replayed.position_rmse]
-            table.add_row(f"mrad, {name}", *cells)
+    for name, values in outcome.torque_rmse().items():
+        table.add_row(f"N·m, {name}", *(f"{v:.3f}" for v in values))
+    for name, values in outcome.position_rmse().items():
+        table.add_row(f"mrad, {name}", *(f"{1e3 * v:.2f}" for v in values))
     if table.row_count:
         session.console.print(table)
     made = {"report": session.directory / "report.html"}

@@ -87,6 +87,47 @@ def test_pipeline_metrics_judge_the_heldout_part(pipeline: Path) -> None:
     assert (heldout < 0.2 * nominal).all()
 
 
+def test_pipeline_metrics_say_what_was_fitted_and_why(pipeline: Path) -> None:
+    metrics = json.loads((pipeline / "metrics.json").read_text())
+    assert metrics["rollouts"] == metrics["methods"]["cmaes"]["metrics"]["rollouts"] > 100
+    assert 0 < metrics["fit_cpu_s"] < 600
+    assert [reason.split(":")[0] for reason in metrics["reasons"]] == [
+        "method torch",
+        "method cmaes",
+    ]
+    delay = metrics["parameters"]["panda_joint4.delay_s"]
+    assert set(delay) == {"value", "std", "identifiable"}
+    # A mean of absolute values is less than a root mean square, and noise keeps it above half.
+    mae, rms = np.array(metrics["heldout_mae_rad"]), np.array(metrics["heldout_rmse_rad"])
+    assert (mae < rms).all()
+    assert (mae > 0.5 * rms).all()
+
+
+def test_another_robots_recording_judges(tmp_path: Path) -> None:
+    shared = ROOT.parent / "shared" / "recordings"
+    if not (shared / "panda_unisa").is_dir() or not (shared / "panda_gaz2019").is_dir():
+        pytest.skip(f"{shared} does not hold panda_unisa and panda_gaz2019")
+    code, out, err = run(
+        "task=calibrate",
+        "method=torch",
+        "recording=panda_gaz2019",
+        "recording.train=[0,10]",
+        "recording.test=panda_unisa",
+        "hydra.run.dir=run",
+        cwd=tmp_path,
+    )
+    assert code == 0, err
+    assert "held out: panda_unisa" in out
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["judged_on"] == ["panda_unisa"]
+    fit = metrics["methods"]["torch"]["metrics"]
+    assert "heldout_rmse_nm" not in fit
+    assert len(metrics["heldout_rmse_nm"]) == 7
+    written = json.loads((tmp_path / "run" / "calibration.json").read_text())
+    start, end = written["provenance"]["train_s"]
+    assert (start, end) == (pytest.approx(0.3, abs=0.01), pytest.approx(10, abs=0.01))
+
+
 def test_pipeline_data_set_loads_and_its_boxes_are_the_extent_of_its_masks(pipeline: Path) -> None:
     coco = COCO(str(pipeline / "images" / "annotations.json"))
     assert len(coco.getImgIds()) == 2
@@ -133,7 +174,10 @@ def test_report_stands_alone(pipeline: Path) -> None:
         (["images.count=-1"], ["images.count", "1 to"]),
         (["images.count=many"], ["images.count", "Integer"]),
         (["calibration.train_fraction=nan"], ["calibration.train_fraction", "0.1 to 0.95"]),
-        (["calibration.methods=[newton]"], ["calibration.methods", "torch, cmaes"]),
+        (["method=newton"], ["method", "auto, torch, cmaes"]),
+        (["recording.train=[9,2]"], ["recording.train", "[0, 14.7]"]),
+        (["recording.test=panda_unsia"], ["panda_unsia", "panda_unisa"]),
+        (["recording.train=a", "recording.test=a"], ["recording.train", "share a"]),
         (["randomization.camera_zoom=[2,1]"], ["randomization: camera_zoom", "low"]),
         (["robot=pandda"], ["pandda", "panda_arm", "Did you mean 'panda'"]),
         (["scene=moon"], ["moon", "tabletop"]),

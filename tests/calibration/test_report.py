@@ -57,6 +57,6 @@ def test_figures_are_pictures() -> None:
     t_s = np.linspace(0, 1, 50)
     values = np.sin(t_s)[:, None] * [1.0, 2.0]
     use = t_s > 0.1
-    drawn = signals(t_s, {"measured": values}, ["a", "b"], unit="rad", train_end_s=0.7, use=use)
+    drawn = signals(t_s, {"measured": values}, ["a", "b"], unit="rad", heldout=t_s > 0.7, use=use)
     assert drawn.startswith(PNG)
     assert sampling({"states": np.array([0, 0, 10**6])}).startswith(PNG)

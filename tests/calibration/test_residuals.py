@@ -22,8 +22,16 @@ def test_errors_are_those_of_the_samples_in_use() -> None:
     simulated = replace(measured(), q=q, qd=None, tau=ONES * [1, -2])
     errors = rmse(simulated, measured(), use=T < 2)
     np.testing.assert_allclose(errors.q, [3, 4])
+    np.testing.assert_allclose(errors.q_mae, [3, 4])
     assert errors.qd is None and errors.tau is not None
     np.testing.assert_allclose(errors.tau, [1, 2])
+
+
+def test_the_mean_of_absolute_values_is_less_than_the_root_mean_square() -> None:
+    q = np.where(T[:, None] < 1, 2.0, 0.0) * [1, -1]
+    errors = rmse(replace(measured(), q=q), measured(), use=T >= 0)
+    np.testing.assert_allclose(errors.q, 1.0)
+    np.testing.assert_allclose(errors.q_mae, 0.5)
 
 
 def test_a_low_pass_takes_ripple_away_and_leaves_the_slow_error() -> None:

@@ -1,0 +1,146 @@
+"""The calibration task: which methods, in what order, and the layer of what they found."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from calibration.evolution import fit_rollouts
+from calibration.gradient import fit_torque
+from calibration.layer import write_calibration
+from calibration.result import CalibrationResult, combine
+from conf.outcome import Calibrated, Prepared
+from conf.preparing import rig
+from conf.schema import Config, Method
+from conf.session import Session
+from envs.errors import CalibrationError
+from envs.stage.reader import read_stage
+from envs.stage.scene import Scene
+
+MISFIT = 2.0
+"""In noise levels: what parameters that are merely a little off do not explain."""
+
+
+def calibrate(session: Session, fitted: tuple[Prepared, ...]) -> Calibrated:
+    """Identify by the method asked for, and write what was found as a layer.
+
+    With `auto` the rollouts start from the stage with the torque level's layer, if there is one:
+    inertias, Stribeck's excess and offsets stay as it has them, the rest is searched from its
+    values.
+
+    Raises:
+        CalibrationError: The recording lacks what the method needs.
+    """
+    if len(fitted) > 1:
+        raise CalibrationError(
+            f"one recording can be fitted; recording.train names {len(fitted)}: "
+            + ", ".join(f.recording.name for f in fitted)
+        )
+    data = fitted[0]
+    methods, reasons = _choose(session.config.method, data)
+    for reason in reasons:
+        session.note(reason)
+    provenance = {
+        "recording": data.recording.name,
+        "data_sha256": dict(data.recording.sha256),
+        "configuration_sha256": _configuration_hash(session.config),
+    }
+    begun_s = _cpu_s()
+    found: dict[str, CalibrationResult] = {}
+    scene = data.scene
+    if Method.torch in methods:
+        found["torch"] = _torque(session, data, provenance)
+        if len(methods) > 1:
+            layer = write_calibration(
+                session.directory / "calibration_torch.usda", data.stage, found["torch"]
+            )
+            scene = read_stage(rig(session, "stage_torch.usda", layer, robot=data.robot))
+    if Method.cmaes in methods:
+        found["cmaes"] = _evolution(session, data, scene, provenance)
+    cpu_s = _cpu_s() - begun_s
+    for name, result in found.items():
+        result.write(session.directory / f"calibration_{name}.json")
+    result = (
+        combine(found["torch"], found["cmaes"]) if len(found) == 2 else next(iter(found.values()))
+    )
+    result.write(session.directory / "calibration.json")
+    layer = write_calibration(session.directory / "calibration.usda", data.stage, result)
+    stage = rig(session, "calibrated.usda", layer, robot=data.robot)
+    return Calibrated(data, found, result, layer, stage, reasons, cpu_s)
+
+
+def _choose(method: Method, data: Prepared) -> tuple[list[Method], tuple[str, ...]]:
+    """Return the methods to run, and why these.
+
+    Raises:
+        CalibrationError: The recording lacks what they need.
+    """
+    lacks = {
+        Method.torch: "measured effort" if data.motion is None else "",
+        Method.cmaes: "recorded commands" if data.trajectory.q_command is None else "",
+    }
+    wanted = list(lacks) if method is Method.auto else [method]
+    possible = [m for m in wanted if not lacks[m]]
+    if not possible:
+        needs = "; ".join(f"{m.name} needs {lacks[m]}" for m in wanted)
+        raise CalibrationError(f"recording '{data.recording.name}' cannot calibrate: {needs}")
+    if method is not Method.auto:
+        return possible, (f"method {method.name}, as asked for",)
+    why = {
+        Method.torch: "effort was measured, which tells inertias, friction and rotors directly",
+        Method.cmaes: "commands were recorded, which tell drive gains and delay by rollouts",
+    }
+    reasons = [f"method {m.name}: {why[m]}" for m in possible]
+    reasons += [f"method {m.name} is left out: it needs {lacks[m]}" for m in wanted if lacks[m]]
+    return possible, tuple(reasons)
+
+
+def _torque(session: Session, data: Prepared, provenance: Mapping[str, Any]) -> CalibrationResult:
+    assert data.motion is not None, "checked by _choose"
+    with session.stage("calibrate_torch", "identify from torque (torch)"):
+        return fit_torque(
+            data.scene,
+            data.motion,
+            train=data.train,
+            heldout=data.heldout if data.judges.any() else None,
+            cutoff_hz=data.cutoff_hz,
+            provenance=provenance,
+        )
+
+
+def _evolution(
+    session: Session, data: Prepared, scene: Scene, provenance: Mapping[str, Any]
+) -> CalibrationResult:
+    config, training = session.config, data.training
+    with session.stage("calibrate_cmaes", "search by rollouts (CMA-ES)") as report:
+        result = fit_rollouts(
+            scene,
+            training,
+            train_end_s=float(training.t_s[-1]) + training.dt_s,
+            seed=config.seed,
+            workers=config.workers,
+            generations=config.calibration.cmaes_generations,
+            candidates=config.calibration.cmaes_candidates,
+            provenance=provenance,
+            progress=report,
+        )
+    miss = np.sqrt(result.metrics["cost"])
+    if miss.max() > MISFIT:
+        session.note(
+            f"the rollouts miss the measurement by {miss.min():.1f} to {miss.max():.1f} times its "
+            "noise: this robot's controller is more than a position drive, so its gains and "
+            "delay are effective values, good for replaying, not for reading"
+        )
+    return result
+
+
+def _cpu_s() -> float:
+    """Return the processor time of this process and of its workers that have ended, s."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _configuration_hash(config: Config) -> str:
+    return hashlib.sha256(repr(config).encode()).hexdigest()

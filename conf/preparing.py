@@ -1,0 +1,108 @@
+"""Read the recordings of a run, put each on one clock, and compose the stage that it is about."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from assets import catalog
+from conf.outcome import Prepared
+from conf.schema import RecordingConfig, named_recording
+from conf.session import STAGE, Session
+from envs.errors import RecordingError
+from envs.stage.layers import write_rig
+from envs.stage.library import robot_asset
+from envs.stage.reader import read_stage
+from envs.telemetry.alignment import align
+from envs.telemetry.expected import Limits
+from envs.telemetry.filtering import motion
+from envs.telemetry.quality import check
+from envs.telemetry.read import read
+
+
+@dataclass(frozen=True)
+class Data:
+    """The recordings of a run: `own` is the chosen one, and may fit, judge, both or neither."""
+
+    own: Prepared
+    fitted: tuple[Prepared, ...]
+    judging: tuple[Prepared, ...]
+
+
+def prepare_all(session: Session) -> Data:
+    """Prepare the chosen recording, and those that `recording.train` and `recording.test` name.
+
+    Raises:
+        RecordingError: The recordings cannot be judged together.
+    """
+    own, split = prepare(session), session.config.split()
+    fitted = tuple(_other(session, name, trains=True) for name in split.trains_on) or (own,)
+    judging = tuple(_other(session, name, trains=False) for name in split.judged_on) or (own,)
+    for other in (*fitted, *judging):
+        if other.trajectory.joints != fitted[0].trajectory.joints:
+            raise RecordingError(
+                f"recordings '{fitted[0].recording.name}' and '{other.recording.name}' must have "
+                f"the same joints; found {', '.join(fitted[0].trajectory.joints)} and "
+                f"{', '.join(other.trajectory.joints)}"
+            )
+    return Data(own, fitted, judging)
+
+
+def prepare(session: Session) -> Prepared:
+    """Prepare the chosen recording."""
+    config = session.config
+    prepared = _prepare(session, config.recording, config.robot, STAGE)
+    trains, judges = config.split().within(prepared.trajectory.t_s)
+    return replace(prepared, trains=trains, judges=judges)
+
+
+def rig(session: Session, name: str, *layers: Path, robot: str | None = None) -> Path:
+    """Write the scene with a robot, the user's layer, and calibration layers on top of it."""
+    config = session.config
+    given = [] if config.layer is None else [Path(config.layer)]
+    return write_rig(
+        session.directory / name,
+        scene=catalog.SCENES[config.scene],
+        robot=robot_asset(robot or config.robot),
+        sublayers=[*layers, *given],
+    )
+
+
+def _other(session: Session, name: str, *, trains: bool) -> Prepared:
+    """Prepare a recording by its name, all of it to fit or all of it to judge by."""
+    described = named_recording(session.config, name)
+    prepared = _prepare(session, described, described.robot, f"stage_{name}.usda")
+    every = np.ones(len(prepared.trajectory.t_s), bool)
+    return replace(prepared, trains=every & trains, judges=every & (not trains))
+
+
+def _prepare(session: Session, described: RecordingConfig, robot: str, stage_name: str) -> Prepared:
+    config, options = session.config, session.config.calibration
+    of = "" if stage_name == STAGE else f"_{described.name}"
+    with session.stage(f"read{of}", f"read recording {described.name}"):
+        recording = read(described.source())
+    with session.stage(f"stage{of}", f"compose {robot} in {config.scene}"):
+        stage = rig(session, stage_name, robot=robot)
+        scene = read_stage(stage)
+    joints = [j for j in scene.robot.joints if j.kind != "fixed"]
+    with session.stage(f"check{of}", "check it and put it on one clock"):
+        limits = {
+            j.name: Limits(j.lower, j.upper, j.velocity_limit, j.effort_limit) for j in joints
+        }
+        findings = check(recording, limits=limits)
+        trajectory = align(recording, [j.name for j in joints])
+    none = np.zeros(len(trajectory.t_s), bool)
+    return Prepared(
+        recording=recording,
+        findings=findings,
+        trajectory=trajectory,
+        robot=robot,
+        stage=stage,
+        scene=scene,
+        cutoff_hz=options.cutoff_hz,
+        motion=None
+        if trajectory.tau is None
+        else motion(trajectory, cutoff_hz=options.cutoff_hz, trim_s=options.trim_s),
+        trains=none,
+        judges=none,
+    )
