@@ -1,0 +1,155 @@
+"""Depth of field and motion blur: several pictures of one moment, averaged in linear light.
+
+Each sample sees through another point of the lens's opening, at another instant of the shutter.
+Labels are those of the middle of both, so they are exact as ever.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from envs.errors import ConfigError
+from envs.frames import Pose
+from envs.telemetry.trajectory import Trajectory
+from generators.camera import Camera
+from generators.renderer import Frame, Renderer
+from generators.scenario import Scenario, Studio, body_poses
+from generators.srgb import to_bytes, to_linear
+
+GOLDEN_ANGLE_RAD = np.pi * (3 - np.sqrt(5))
+"""Points on a spiral with this step cover a disc evenly (Vogel, Math. Biosciences 44, 1979)."""
+
+PosesAt = Callable[[float], Mapping[str, Pose]]
+"""From a time (s) to where bodies are that move: name → X_WB."""
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How light is gathered for one picture.
+
+    Attributes:
+        aperture_m: Diameter of the lens's opening, the focal length over the f-number; 0: a point.
+        focus_m: Distance along the axis at which things are sharp; None: that of what is shown.
+        shutter_s: When it opens and closes, about the picture's time.
+        samples: How many pictures are averaged.
+    """
+
+    aperture_m: float = 0.0
+    focus_m: float | None = None
+    shutter_s: tuple[float, float] = (0.0, 0.0)
+    samples: int = 16
+
+    def __post_init__(self) -> None:
+        """Refuse what gathers no light, and samples that show nothing but themselves."""
+        opened, closed = self.shutter_s
+        focus = 1.0 if self.focus_m is None else self.focus_m
+        if not (0 <= self.aperture_m < 1 and 0 < focus < np.inf and -10 <= opened <= closed <= 10):
+            raise ConfigError(
+                "an exposure needs an aperture in 0..1 m, a focus > 0 m and a shutter that opens "
+                f"before it closes, within 10 s; found {self.aperture_m} m, {self.focus_m} m and "
+                f"{list(self.shutter_s)} s"
+            )
+        if not 2 <= self.samples <= 4096:
+            raise ConfigError(f"an exposure takes 2 to 4096 samples, not {self.samples}")
+
+    @property
+    def blurs(self) -> bool:
+        """Whether there is anything to average."""
+        return self.aperture_m > 0 or self.shutter_s[0] < self.shutter_s[1]
+
+
+def expose(
+    renderer: Renderer,
+    scenario: Scenario,
+    exposure: Exposure,
+    poses_at: PosesAt,
+    rng: np.random.Generator,
+) -> Frame:
+    """Draw one scenario as a lens and a shutter see it.
+
+    Args:
+        renderer: Draws each sample.
+        scenario: The moment that the labels are of.
+        exposure: What blurs.
+        poses_at: Where bodies are at a time.
+        rng: Turns the samples, so that no two pictures share their pattern.
+
+    Raises:
+        ConfigError: The lens is distorted and has an opening; see `seen_from`.
+    """
+    sharp = renderer.render(scenario)
+    if not exposure.blurs:
+        return sharp
+    light = np.zeros(sharp.rgb.shape, np.float32)
+    for sample in samples_of(scenario, exposure, poses_at, rng):
+        light += to_linear(renderer.render(sample).rgb)
+    return replace(sharp, rgb=to_bytes(light / np.float32(exposure.samples)))
+
+
+def samples_of(
+    scenario: Scenario, exposure: Exposure, poses_at: PosesAt, rng: np.random.Generator
+) -> list[Scenario]:
+    """Return the scenarios whose pictures are averaged."""
+    count = exposure.samples
+    eyes = exposure.aperture_m / 2 * _disc(count, rng.uniform(0, 2 * np.pi))
+    opened, closed = exposure.shutter_s
+    # One instant in each equal part of the shutter's time, in an order that the lens does not know.
+    times = scenario.t_s + opened + (closed - opened) * (rng.permutation(count) + 0.5) / count
+    focus = exposure.focus_m
+    if focus is None:
+        focus = float(scenario.camera.project(scenario.lighting.focus_W)[1])
+    samples = []
+    for eye, t_s in zip(eyes, times.tolist(), strict=True):
+        camera, poses = scenario.camera, scenario.poses
+        if exposure.aperture_m > 0:
+            camera = seen_from(camera, eye, focus)
+        if opened < closed:
+            poses = {**poses, **poses_at(t_s)}
+        samples.append(replace(scenario, poses=poses, camera=camera))
+    return samples
+
+
+def seen_from(camera: Camera, eye: Float[np.ndarray, "2"], focus_m: float) -> Camera:
+    """Return the camera as seen through another point of its lens.
+
+    The eye moves within the plane of the lens, and the picture is sheared so that everything at
+    `focus_m` stays where it was (Haeberli and Akeley, The accumulation buffer, SIGGRAPH 1990).
+
+    Args:
+        camera: Through the middle of the lens.
+        eye: The point, to the right and down, m.
+        focus_m: Distance along the axis at which things are sharp.
+
+    Raises:
+        ConfigError: The lens is distorted: distortion does not commute with the shear.
+    """
+    if camera.distortion.present:
+        raise ConfigError("depth of field needs a lens without distortion; set camera.aperture_m=0")
+    X_WC = camera.X_WC.copy()
+    X_WC[:3, 3] += camera.X_WC[:3, :2] @ eye
+    cx, cy = camera.cx + camera.fx * eye[0] / focus_m, camera.cy + camera.fy * eye[1] / focus_m
+    return replace(camera, X_WC=X_WC, cx=float(cx), cy=float(cy))
+
+
+def robot_poses(studio: Studio, trajectory: Trajectory) -> PosesAt:
+    """Return where the robot's bodies are at any time, between its samples in a straight line.
+
+    Before the recording starts and after it ends, the robot stands still.
+    """
+    columns = [trajectory.joints.index(joint) for joint in studio.tree.joints]
+    measured = trajectory.measured
+    t_s, q = trajectory.t_s[measured], trajectory.q[measured][:, columns]
+
+    def at(time_s: float) -> Mapping[str, Pose]:
+        return body_poses(studio.tree, np.array([np.interp(time_s, t_s, column) for column in q.T]))
+
+    return at
+
+
+def _disc(count: int, turn_rad: float) -> Float[np.ndarray, "count 2"]:
+    """Return points that cover the unit disc evenly."""
+    k = np.arange(count)
+    radius, angle = np.sqrt((k + 0.5) / count), k * GOLDEN_ANGLE_RAD + turn_rad
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
