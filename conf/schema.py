@@ -24,6 +24,7 @@ from envs.errors import ConfigError, unknown
 from envs.telemetry.source import RecordingSource, recording_source
 from generators.camera import Lens, check_border
 from generators.distortion import Distortion
+from generators.labels.conventions import Label
 from generators.ranges import Ranges
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -127,17 +128,21 @@ class CalibrationConfig:
 
 @dataclass
 class ImagesConfig:
-    """The data set: how many images, how large."""
+    """The data set: how many images, how large, with a file of which labels for each."""
 
     count: int = 64
     width: int = 640
     height: int = 480
+    labels: list[Label] = field(default_factory=lambda: [Label.depth, Label.instance])
 
     def __post_init__(self) -> None:
         """Refuse an image nobody can use."""
         between("images.count", self.count, 1, 10_000_000)
         between("images.width", self.width, 16, 4096)
         between("images.height", self.height, 16, 4096)
+        if len(set(self.labels)) != len(self.labels):
+            found = ", ".join(label.name for label in self.labels)
+            raise ConfigError(f"images.labels must name each label once; found [{found}]")
 
 
 @dataclass

@@ -135,6 +135,7 @@ def make_images(session: Session, stage: Path, trajectory: Trajectory) -> Images
             workers=session.config.workers,
             ranges=session.config.randomization.ranges(),
             lens=session.config.camera.lens(options.width, options.height),
+            labels=options.labels,
             progress=report,
         )
         preview = session.directory / "preview.png"

@@ -1,9 +1,8 @@
-"""A data set on disk: pictures, depth, instances, annotations, and a manifest of all hashes.
+"""A data set on disk: pictures, labels, annotations, and a manifest of all hashes.
 
 ```
 rgb/000000.png        8-bit sRGB
-depth/000000.png      16-bit, millimetres along the optical axis; 0: nothing, or beyond 65.5 m
-instance/000000.png   16-bit instance ids, 0: nothing
+depth/000000.png …    a folder for each label with a value per pixel, see `writers.pixels`
 annotations.json      COCO
 manifest.json         what the data set was made with, and the SHA-256 of every file
 ```
@@ -12,22 +11,31 @@ It is made in a folder beside its place, which takes its name when all is whole.
 
 import contextlib
 import hashlib
+import io
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt16
+from jaxtyping import UInt8, UInt16
 
 from envs.errors import ConfigError
 from envs.files import write_whole
-from generators.renderer import Frame
 
-FOLDERS = ("rgb", "depth", "instance")
+Picture = UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"]
+
+
+@dataclass(frozen=True)
+class File:
+    """What a file holds, and how its name ends."""
+
+    suffix: str
+    content: bytes
 
 
 @contextlib.contextmanager
@@ -45,8 +53,6 @@ def new_dataset(out: Path) -> Iterator[Path]:
     except OSError as error:
         raise ConfigError(f"{out} cannot be made: {error.strerror}") from error
     try:
-        for folder in FOLDERS:
-            (draft / folder).mkdir()
         yield draft
         draft.chmod(0o755)
         try:
@@ -57,30 +63,11 @@ def new_dataset(out: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_frame(folder: Path, index: int, frame: Frame) -> dict[str, str]:
-    """Write the pictures of one frame; return path in the data set → SHA-256."""
-    pictures = {
-        "rgb": np.ascontiguousarray(frame.rgb[..., ::-1]),
-        "depth": to_millimetres(frame.depth_m),
-        "instance": frame.instance_id.astype(np.uint16),
-    }
-    return {
-        path: write_bytes(folder / path, _png(picture))
-        for kind, picture in pictures.items()
-        for path in [frame_path(kind, index)]
-    }
-
-
-def frame_path(kind: str, index: int) -> str:
-    """Return where a picture lies in the data set."""
-    return f"{kind}/{index:06d}.png"
-
-
-def to_millimetres(depth_m: Float32[np.ndarray, "h w"]) -> UInt16[np.ndarray, "h w"]:
-    """Return depth in whole millimetres; 0 where there is none, or more than 16 bits hold."""
-    millimetres = np.rint(np.where(np.isfinite(depth_m), depth_m, 0.0) * 1000.0)
-    millimetres[millimetres > np.iinfo(np.uint16).max] = 0
-    return millimetres.astype(np.uint16)
+def write_picture(folder: Path, index: int, kind: str, file: File) -> tuple[str, str]:
+    """Write one file of a picture; return its path in the data set and its SHA-256."""
+    path = f"{kind}/{index:06d}.{file.suffix}"
+    (folder / kind).mkdir(exist_ok=True)
+    return path, write_bytes(folder / path, file.content)
 
 
 def write_json(path: Path, value: Any) -> str:
@@ -108,9 +95,20 @@ def write_bytes(path: Path, content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _png(picture: Any) -> bytes:
-    """Return an image as PNG."""
-    whole, content = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 4])
+def png(picture: Picture) -> File:
+    """Return an image as PNG; three channels are red, green, blue."""
+    shown = picture[..., ::-1] if picture.ndim == 3 else picture
+    whole, content = cv2.imencode(
+        ".png", np.ascontiguousarray(shown), [cv2.IMWRITE_PNG_COMPRESSION, 4]
+    )
     if not whole:
         raise ConfigError(f"OpenCV could not encode a picture of shape {picture.shape}")
-    return bytes(content.tobytes())
+    return File("png", content.tobytes())
+
+
+def npz(**arrays: np.ndarray) -> File:
+    """Return arrays as a compressed npz file; equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    named: Mapping[str, Any] = arrays
+    np.savez_compressed(buffer, **named)
+    return File("npz", buffer.getvalue())

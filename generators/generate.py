@@ -3,7 +3,7 @@
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,15 +19,18 @@ from envs.stage.scene import Scene
 from envs.telemetry.trajectory import Trajectory
 from generators.baseline import BaselineRenderer
 from generators.camera import Lens
-from generators.dataset import new_dataset, write_frame, write_json
-from generators.labels.keypoints import keypoints, skeleton
-from generators.labels.masks import instance_labels
+from generators.dataset import new_dataset, png, write_json, write_picture
+from generators.labelling import Labeller
+from generators.labels.conventions import Label
+from generators.labels.keypoints import skeleton
 from generators.ranges import Ranges
-from generators.renderer import instances_of, parts_of
+from generators.renderer import Renderer, instances_of, parts_of
 from generators.scenario import Studio, draw, prepare
 from generators.textures import write_textures
 from generators.workers import run
-from generators.writers import coco
+from generators.writers import coco, pixels
+
+DEFAULT_LABELS = (Label.depth, Label.instance)
 
 MAX_SIDE = 4096
 """Of a picture, in pixels."""
@@ -61,6 +64,7 @@ class Shoot:
     ranges: Ranges
     seed: int
     size: tuple[int, int]
+    labels: tuple[Label, ...]
     textures: tuple[Path, ...]
     folder: Path
 
@@ -86,6 +90,7 @@ def generate(
     workers: int,
     ranges: Ranges,
     lens: Lens | None = None,
+    labels: Sequence[Label] = DEFAULT_LABELS,
     progress: Progress | None = None,
 ) -> Summary:
     """Render a data set of the robot at recorded poses.
@@ -101,6 +106,7 @@ def generate(
         workers: Processes; their number changes nothing in the pictures.
         ranges: What varies, and how far.
         lens: A calibrated one; None for that of the stage's camera.
+        labels: Those with a value per pixel that get a file for each picture.
         progress: Called after each picture.
 
     Raises:
@@ -114,7 +120,9 @@ def generate(
     studio = prepare(scene, trajectory.joints, lens)
     with new_dataset(out) as folder, tempfile.TemporaryDirectory() as scrap:
         textures = write_textures(Path(scrap), seed)
-        shoot = Shoot(studio, trajectory, ranges, seed, (width, height), textures, folder)
+        shoot = Shoot(
+            studio, trajectory, ranges, seed, (width, height), tuple(labels), textures, folder
+        )
         shots: dict[int, Shot] = {}
         for index, shot in run(partial(_session, shoot), images, workers):
             shots[index] = shot
@@ -145,30 +153,28 @@ def _session(shoot: Shoot) -> Iterator[Callable[[int], Shot]]:
     cv2.setNumThreads(1)
     renderer = BaselineRenderer(shoot.studio.scene, shoot.textures)
     try:
-        yield partial(_take, shoot, renderer)
+        labeller = Labeller.of(shoot.studio, shoot.trajectory, renderer.parts, shoot.labels)
+        yield partial(_take, shoot, renderer, labeller)
     finally:
         renderer.close()
 
 
-def _take(shoot: Shoot, renderer: BaselineRenderer, index: int) -> Shot:
+def _take(shoot: Shoot, renderer: Renderer, labeller: Labeller, index: int) -> Shot:
     """Draw, render, label and write one picture."""
     studio = shoot.studio
     scenario = draw(
         studio, shoot.trajectory, shoot.ranges, seed=shoot.seed, index=index, size=shoot.size
     )
     frame = renderer.render(scenario)
-    sha256 = write_frame(shoot.folder, index, frame)
-    instances = instances_of(renderer.parts)
+    labelled = labeller.label(renderer, scenario, frame)
+    files = {"rgb": png(frame.rgb)}
+    files |= {label.name: pixels.encode(label, labelled.shown) for label in shoot.labels}
+    written = {kind: write_picture(shoot.folder, index, kind, f) for kind, f in files.items()}
     entries = coco.annotations(
-        frame,
-        instance_labels(frame, instances),
-        keypoints(frame, renderer.parts, studio.tree, scenario.q),
-        _category_ids(studio),
-        image_id=index,
-        robot=studio.scene.robot.name,
+        labelled, _category_ids(studio), image_id=index, robot=studio.scene.robot.name
     )
-    files = {path.split("/")[0]: path for path in sha256}
-    return Shot(coco.image(scenario, files, studio.tree.joints), entries, sha256)
+    paths = {kind: path for kind, (path, _) in written.items()}
+    return Shot(coco.image(scenario, paths, studio.tree.joints), entries, dict(written.values()))
 
 
 def _categories(studio: Studio) -> list[coco.Json]:
@@ -206,6 +212,7 @@ def _write_lists(shoot: Shoot, shots: list[Shot]) -> dict[str, int]:
         "size": list(shoot.size),
         "ranges": dataclasses.asdict(shoot.ranges),
         "lens": dataclasses.asdict(shoot.studio.lens) if shoot.studio.lens else None,
+        "labels": [label.name for label in shoot.labels],
         "renderer": BaselineRenderer.__name__,
         "versions": {
             name: version(name)

@@ -7,23 +7,27 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from envs.errors import ConfigError
 from generators.colors import from_oklch
 from generators.dataset import write_bytes
+from generators.rle import decode
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Color = tuple[int, int, int]
 
 GAP = 8
 PAPER: Color = (24, 24, 26)
+SURROUNDINGS: Color = (70, 66, 64)
 SEEN, HIDDEN = (90, 235, 120), (70, 130, 255)
 """Of key points, in OpenCV's order: green where the joint is seen, orange where it is hidden."""
 
 
 def contact_sheet(dataset: Path, out: Path, *, columns: int = 4, rows: int = 3) -> None:
     """Write a sheet of pictures with their labels; the last of each row shows depth or instances.
+
+    Where the data set has no depth it shows instances only.
 
     Args:
         dataset: Folder that `generate` made.
@@ -39,10 +43,10 @@ def contact_sheet(dataset: Path, out: Path, *, columns: int = 4, rows: int = 3) 
         image = images[chosen]
         if (tile + 1) % columns:
             picture = overlay(dataset, document, image)
-        elif (tile + 1) // columns % 2:
+        elif (tile + 1) // columns % 2 and "depth_file" in image:
             picture = depth_picture(dataset, image)
         else:
-            picture = instance_picture(dataset, document, image)
+            picture = instance_picture(document, image)
         tiles.append(_fit(picture, 480))
     _save(out, _grid(tiles, columns))
 
@@ -54,29 +58,27 @@ def hero(dataset: Path, out: Path, *, image_id: int) -> None:
     if not found:
         raise ConfigError(f"picture {image_id} is not in {dataset}")
     image = found[0]
-    tiles = [
-        _load(dataset / image["file_name"]),
-        overlay(dataset, document, image),
-        depth_picture(dataset, image),
-        instance_picture(dataset, document, image),
-    ]
-    _save(out, _grid([_fit(tile, 480) for tile in tiles], 4))
+    tiles = [_load(dataset / image["file_name"]), overlay(dataset, document, image)]
+    if "depth_file" in image:
+        tiles.append(depth_picture(dataset, image))
+    tiles.append(instance_picture(document, image))
+    _save(out, _grid([_fit(tile, 480) for tile in tiles], len(tiles)))
 
 
 def overlay(dataset: Path, document: dict[str, Any], image: dict[str, Any]) -> Picture:
     """Return a picture with masks, boxes, class names and the robot's joints drawn in."""
     picture: Picture = _load(dataset / image["file_name"])
-    ids = _load(dataset / image["instance_file"], cv2.IMREAD_UNCHANGED)
     names = {c["id"]: c for c in document["categories"]}
     entries = [a for a in document["annotations"] if a["image_id"] == image["id"]]
     colors = {a["instance_id"]: _color(a["instance_id"]) for a in entries}
+    masks = {a["instance_id"]: _mask(a) for a in entries}
     flat = picture.copy()
-    for entry in entries:
-        flat[ids == entry["instance_id"]] = colors[entry["instance_id"]]
+    for identity, mask in masks.items():
+        flat[mask] = colors[identity]
     picture = cv2.addWeighted(flat, 0.2, picture, 0.8, 0)
     for entry in entries:
         color = colors[entry["instance_id"]]
-        mask: UInt8[np.ndarray, "h w"] = (ids == entry["instance_id"]).astype(np.uint8)
+        mask = masks[entry["instance_id"]].astype(np.uint8)
         edges, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(picture, edges, -1, color, 1, cv2.LINE_AA)
         x, y, width, height = entry["bbox"]
@@ -108,17 +110,18 @@ def depth_picture(dataset: Path, image: dict[str, Any]) -> Picture:
     return picture
 
 
-def instance_picture(dataset: Path, document: dict[str, Any], image: dict[str, Any]) -> Picture:
-    """Return each instance in its colour; the surroundings in greys."""
-    ids = _load(dataset / image["instance_file"], cv2.IMREAD_UNCHANGED)
-    annotated = {a["instance_id"] for a in document["annotations"]}
-    colors = np.zeros((int(ids.max()) + 1, 3), np.uint8)
-    colors[0] = PAPER
-    for identity in range(1, len(colors)):
-        grey = 45 + 25 * (identity % 3)
-        colors[identity] = _color(identity) if identity in annotated else (grey, grey, grey)
-    picture: Picture = colors[ids]
+def instance_picture(document: dict[str, Any], image: dict[str, Any]) -> Picture:
+    """Return each instance in its colour; the surroundings in grey."""
+    picture: Picture = np.full((image["height"], image["width"], 3), SURROUNDINGS, np.uint8)
+    for entry in document["annotations"]:
+        if entry["image_id"] == image["id"]:
+            picture[_mask(entry)] = _color(entry["instance_id"])
     return picture
+
+
+def _mask(entry: dict[str, Any]) -> Bool[np.ndarray, "h w"]:
+    """Return an annotation's mask."""
+    return decode(entry["segmentation"]["counts"], entry["segmentation"]["size"])
 
 
 def _draw_joints(picture: Picture, joints: Any, bones: Sequence[Sequence[int]]) -> None:

@@ -32,3 +32,22 @@ def encode(mask: Bool[np.ndarray, "h w"]) -> str:
             more = value != (-1 if group & 0x10 else 0)
             letters.append(chr(group + (0x20 if more else 0) + 48))
     return "".join(letters)
+
+
+def decode(counts: str, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """Return the mask of (height, width) that COCO's compressed string stands for."""
+    lengths: list[int] = []
+    value = shift = 0
+    for letter in counts.encode("ascii"):
+        group = letter - 48
+        value |= (group & 0x1F) << shift
+        shift += 5
+        if group & 0x20:
+            continue
+        if group & 0x10:
+            value -= 1 << shift
+        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+        value = shift = 0
+    ones = np.arange(len(lengths)) % 2 == 1
+    mask: Bool[np.ndarray, "h w"] = np.repeat(ones, lengths).reshape(size, order="F")
+    return mask

@@ -152,6 +152,24 @@ def draw(
     )
 
 
+def at_another_time(
+    studio: Studio, trajectory: Trajectory, shown: Scenario, by_s: float
+) -> Scenario:
+    """Return what is seen some time later (or earlier): only the robot has moved.
+
+    Args:
+        studio: The scene, made ready.
+        trajectory: The recording; the measured sample nearest to that time is shown.
+        shown: The present.
+        by_s: How much later, s.
+    """
+    measured = np.flatnonzero(trajectory.measured)
+    sample = measured[np.abs(trajectory.t_s[measured] - (shown.t_s + by_s)).argmin()]
+    q = trajectory.q[sample, [trajectory.joints.index(joint) for joint in studio.tree.joints]]
+    poses = dict(shown.poses) | body_poses(studio.tree, q)
+    return replace(shown, t_s=float(trajectory.t_s[sample]), q=q, poses=poses)
+
+
 def _sample(trajectory: Trajectory, seed: int, index: int) -> int:
     """Return which sample is shown: evenly spread over the measured ones, for any number."""
     measured = np.flatnonzero(trajectory.measured)

@@ -44,12 +44,23 @@ pixel; an edge is cut there.
 `VISIBLE`: at its pixel one of the two links is seen that the joint connects.
 """
 
+from enum import Enum
+
 OUTSIDE, HIDDEN, VISIBLE = 0, 1, 2
 """Of a key point; COCO's v."""
 
-NO_PART = -1
-NOTHING = 0
-"""Instance and semantic id where nothing is seen."""
-
 CANVAS = 3
 """Width and height of the canvas on which truncation is measured, in pictures."""
+
+
+class Label(Enum):
+    """A label with a value per pixel, which a data set can hold a file of for each picture."""
+
+    depth = "depth"
+    distance = "distance"
+    normal = "normal"
+    instance = "instance"
+    part = "part"
+    semantic = "semantic"
+    object_coordinates = "object_coordinates"
+    flow = "flow"

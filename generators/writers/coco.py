@@ -1,15 +1,24 @@
 """COCO annotations of a data set, as plain values ready for JSON.
 
-COCO's boxes count pixel edges, so the box of pixel (3, 5) is [3, 5, 1, 1]. Its key points count
-pixels, as ours do. Of the surroundings there are no annotations: a table is in each picture.
+`labels.conventions` says what each value means. Beside COCO's fields an annotation has
+`amodal_bbox`, `amodal_segmentation`, `visible_fraction` and `truncation` where the renderer tells
+what is hidden, its pose `X_CB` and `bbox_3d`. Of the surroundings there are no annotations: a table
+is in each picture.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool
+
+from envs.frames import inverse
+from generators.camera import Camera
+from generators.labelling import Labelled
 from generators.labels.keypoints import Keypoints
-from generators.labels.masks import InstanceLabel
-from generators.renderer import Frame, Instance
+from generators.labels.solids import Box3
+from generators.labels.surface import semantic_ids
+from generators.renderer import Instance
 from generators.rle import encode
 from generators.scenario import Scenario
 
@@ -46,7 +55,7 @@ def image(scenario: Scenario, files: Mapping[str, str], joints: Sequence[str]) -
 
     Args:
         scenario: What the picture shows.
-        files: "rgb", "depth" and "instance" → path in the data set.
+        files: "rgb" and the labels that have files → path in the data set.
         joints: Names of the robot's joints.
     """
     camera = scenario.camera
@@ -55,8 +64,7 @@ def image(scenario: Scenario, files: Mapping[str, str], joints: Sequence[str]) -
         "width": camera.width,
         "height": camera.height,
         "file_name": files["rgb"],
-        "depth_file": files["depth"],
-        "instance_file": files["instance"],
+        **{f"{kind}_file": path for kind, path in files.items() if kind != "rgb"},
         "camera": {
             "fx": camera.fx,
             "fy": camera.fy,
@@ -71,41 +79,61 @@ def image(scenario: Scenario, files: Mapping[str, str], joints: Sequence[str]) -
 
 
 def annotations(
-    frame: Frame,
-    labels: Sequence[InstanceLabel],
-    joints: Keypoints,
-    category_ids: Mapping[str, int],
-    *,
-    image_id: int,
-    robot: str,
+    labelled: Labelled, category_ids: Mapping[str, int], *, image_id: int, robot: str
 ) -> list[Json]:
     """Return the annotations of one picture, without ids.
 
     Args:
-        frame: The picture.
-        labels: What is seen in it.
-        joints: The robot's joints in it.
+        labelled: What is seen in it.
         category_ids: Class → its id.
         image_id: Of the picture.
         robot: Name of the robot's instance.
     """
     listed = []
-    for label in labels:
-        if label.instance.static:
-            continue
+    for label in labelled.instances:
         entry: Json = {
             "image_id": image_id,
             "category_id": category_ids[label.instance.label],
             "bbox": list(label.box),
             "area": label.area,
-            "segmentation": {"size": list(label.mask.shape), "counts": encode(label.mask)},
+            "segmentation": _rle(label.mask),
             "iscrowd": 0,
             "instance_id": label.instance.id,
         }
+        if label.amodal is not None:
+            entry |= {
+                "amodal_bbox": list(label.amodal.box),
+                "amodal_segmentation": _rle(label.amodal.mask),
+                "visible_fraction": label.amodal.visible_fraction,
+                "truncation": label.amodal.truncation,
+            }
+        if label.instance.id in labelled.boxes:
+            entry |= _box3(labelled.boxes[label.instance.id], labelled.shown.frame.camera)
         if label.instance.name == robot:
-            entry |= _keypoints(joints)
+            entry |= _keypoints(labelled.joints)
         listed.append(entry)
     return listed
+
+
+def _rle(mask: Bool[np.ndarray, "h w"]) -> Json:
+    """Return a mask as COCO's run lengths."""
+    return {"size": list(mask.shape), "counts": encode(mask)}
+
+
+def _box3(box: Box3, camera: Camera) -> Json:
+    """Return pose and 3D box; a corner that is nearer than the near plane has no pixel."""
+    corners = [
+        [round(u, 3), round(v, 3)] if np.isfinite([u, v]).all() else None
+        for u, v in box.corners_uv(camera).tolist()
+    ]
+    return {
+        "X_CB": (inverse(camera.X_WC) @ box.X_WB).tolist(),
+        "bbox_3d": {
+            "center_m": ((box.low + box.high) / 2).tolist(),
+            "size_m": (box.high - box.low).tolist(),
+            "corners": corners,
+        },
+    }
 
 
 def _keypoints(joints: Keypoints) -> Json:
@@ -132,4 +160,5 @@ def document(
         "annotations": [{"id": n, **entry} for n, entry in enumerate(annotated, start=1)],
         "categories": list(kinds),
         "instances": [{"id": i.id, "name": i.name, "class": i.label} for i in instances],
+        "semantic_classes": [{"id": k, "name": n} for n, k in semantic_ids(instances).items()],
     }

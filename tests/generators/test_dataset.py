@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import time
 from pathlib import Path
 
 import cv2
@@ -10,43 +11,36 @@ import numpy as np
 import pytest
 
 from envs.errors import ConfigError
-from generators.camera import Camera
-from generators.dataset import new_dataset, to_millimetres, write_bytes, write_frame, write_json
-from generators.renderer import Frame
-
-
-def frame() -> Frame:
-    rng = np.random.default_rng(0)
-    return Frame(
-        rgb=rng.integers(0, 256, (6, 9, 3), np.uint8),
-        depth_m=np.linspace(0.1, 3, 54, dtype=np.float32).reshape(6, 9),
-        part_id=np.zeros((6, 9), np.int32),
-        instance_id=rng.integers(0, 70, (6, 9)).astype(np.int32),
-        camera=Camera.with_view(np.eye(4), 1.0, (9, 6), near_m=0.1, far_m=9.0),
-    )
-
-
-def test_depth_in_millimetres() -> None:
-    depth = np.array([[0.0, 0.0004, 0.0006, 1.2345, 65.535, 65.536, np.inf]], np.float32)
-    # 1234.5 is not a float32; the nearest one rounds to 1234.
-    assert to_millimetres(depth).tolist() == [[0, 0, 1, 1234, 65535, 0, 0]]
+from generators.dataset import new_dataset, npz, png, write_bytes, write_json, write_picture
 
 
 def test_pictures_come_back_as_they_were(tmp_path: Path) -> None:
-    for kind in ("rgb", "depth", "instance"):
-        (tmp_path / kind).mkdir()
-    made = frame()
-    hashes = write_frame(tmp_path, 7, made)
-    assert list(hashes) == ["rgb/000007.png", "depth/000007.png", "instance/000007.png"]
-    rgb, depth, ids = (cv2.imread(str(tmp_path / p), cv2.IMREAD_UNCHANGED) for p in hashes)
-    assert rgb is not None and depth is not None and ids is not None
-    np.testing.assert_array_equal(rgb[..., ::-1], made.rgb)
-    np.testing.assert_array_equal(depth, to_millimetres(made.depth_m))
-    np.testing.assert_array_equal(ids, made.instance_id)
-    assert (depth.dtype, ids.dtype) == (np.uint16, np.uint16)
-    for path, digest in hashes.items():
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (6, 9, 3), np.uint8)
+    ids = rng.integers(0, 65536, (6, 9), np.uint16)
+    for kind, picture in [("rgb", rgb), ("part", ids)]:
+        path, digest = write_picture(tmp_path, 7, kind, png(picture))
+        assert path == f"{kind}/000007.png"
         assert hashlib.sha256((tmp_path / path).read_bytes()).hexdigest() == digest
+        back = cv2.imread(str(tmp_path / path), cv2.IMREAD_UNCHANGED)
+        assert back is not None and back.dtype == picture.dtype
+        np.testing.assert_array_equal(back[..., ::-1] if back.ndim == 3 else back, picture)
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_arrays_come_back_as_they_were_in_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = np.random.default_rng(0).normal(size=(6, 9, 2)).astype(np.float32)
+    flow[0, 0] = np.nan
+    file = npz(flow=flow, occluded=flow[..., 0] > 0)
+    path, _ = write_picture(tmp_path, 3, "flow", file)
+    assert path == "flow/000003.npz"
+    with np.load(tmp_path / path, allow_pickle=False) as back:
+        np.testing.assert_array_equal(back["flow"], flow)
+        np.testing.assert_array_equal(back["occluded"], flow[..., 0] > 0)
+    monkeypatch.setattr(time, "time", lambda: 2e9)
+    assert npz(flow=flow, occluded=flow[..., 0] > 0) == file
 
 
 def test_json_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -76,16 +70,16 @@ def test_full_disk_is_told_and_leaves_no_file(
 def test_data_set_appears_when_it_is_whole(tmp_path: Path) -> None:
     out = tmp_path / "new" / "set"
     with new_dataset(out) as folder:
-        (folder / "rgb" / "x.png").write_bytes(b"x")
+        (folder / "x.png").write_bytes(b"x")
         assert not out.exists()
-    assert (out / "rgb" / "x.png").read_bytes() == b"x"
+    assert (out / "x.png").read_bytes() == b"x"
     assert [p.name for p in out.parent.iterdir()] == ["set"]
     assert out.stat().st_mode & 0o777 == 0o755
 
 
 def test_data_set_that_fails_vanishes(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), new_dataset(tmp_path / "set") as folder:
-        (folder / "rgb" / "x.png").write_bytes(b"x")
+        (folder / "x.png").write_bytes(b"x")
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
@@ -114,4 +108,4 @@ def test_what_is_there_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with new_dataset(tmp_path / "empty"):
         pass
-    assert (tmp_path / "empty" / "rgb").is_dir()
+    assert (tmp_path / "empty").is_dir()

@@ -74,6 +74,7 @@ def test_files_are_those_of_the_manifest(dataset: Path) -> None:
     listed = {entry["file"]: entry["sha256"] for entry in manifest["files"]}
     assert set(files) == set(listed) | {"manifest.json"}
     assert len(listed) == 3 * IMAGES + 1
+    assert manifest["labels"] == ["depth", "instance"]
     for name, digest in listed.items():
         assert hashlib.sha256(files[name]).hexdigest() == digest
     assert manifest["seed"] == 4

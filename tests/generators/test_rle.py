@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco
 
-from generators.rle import encode, run_lengths
+from generators.rle import decode, encode, run_lengths
 
 
 def blob(height: int, width: int) -> np.ndarray:
@@ -25,6 +25,7 @@ def test_string_is_that_of_pycocotools(mask: np.ndarray) -> None:
     assert text == theirs["counts"].decode()
     back = coco.decode({"size": list(mask.shape), "counts": text})
     np.testing.assert_array_equal(back.astype(bool), mask)
+    np.testing.assert_array_equal(decode(text, mask.shape), mask)
     assert coco.area({"size": list(mask.shape), "counts": text.encode()}) == mask.sum()
 
 
@@ -34,3 +35,4 @@ def test_long_runs(lengths: list[int], first: bool) -> None:
     assert run_lengths(column).sum() == len(column)
     theirs = coco.encode(np.asfortranarray(column.astype(np.uint8)))
     assert encode(column) == theirs["counts"].decode()
+    np.testing.assert_array_equal(decode(encode(column), column.shape), column)

@@ -9,12 +9,15 @@ from hypothesis.extra.numpy import arrays
 
 from envs.frames import axis_angle
 from generators.camera import Camera, look_at
+from generators.labelling import Labelled
 from generators.labels.conventions import HIDDEN, OUTSIDE, VISIBLE
 from generators.labels.keypoints import keypoints, skeleton
 from generators.labels.masks import instance_labels
 from generators.renderer import Frame, instances_of, parts_of
 from generators.scenario import prepare
 from generators.writers import coco
+from generators.writers.pixels import Shown
+from tests.generators.labels import views
 from tests.generators.small_table import recording, scene
 
 SCENE = scene()
@@ -146,10 +149,13 @@ def test_categories_and_key_points_as_coco_has_them() -> None:
     ids[30:45, 50:60] = NAMES.index("roof")
     picture = frame(ids)
     joints = keypoints(picture, PARTS, TREE, np.zeros(2))
+    labels = tuple(
+        label
+        for label in instance_labels(picture, instances_of(PARTS))
+        if not label.instance.static
+    )
     robot, roof = coco.annotations(
-        picture,
-        instance_labels(picture, instances_of(PARTS)),
-        joints,
+        Labelled(labels, {}, joints, Shown(picture, views.drawn(0), PARTS)),
         {kind["name"]: kind["id"] for kind in kinds},
         image_id=4,
         robot="arm",
