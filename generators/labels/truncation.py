@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from envs.frames import Pose
-from generators.camera import Camera
+from generators.camera import Camera, border
 from generators.labels.conventions import CANVAS
 from generators.labels.solids import Solid
 from generators.renderer import Frame
@@ -88,11 +88,7 @@ def _within(camera: Camera, uv: Float[np.ndarray, "*n 2"]) -> Bool[np.ndarray, "
 
 def _extent(camera: Camera) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
     """Return the lowest and highest x/z and y/z that a picture shows."""
-    u, v = np.arange(camera.width + 1) - 0.5, np.arange(camera.height + 1) - 0.5
-    edge = np.concatenate(
-        [np.stack(np.broadcast_arrays(u, v[k]), axis=-1) for k in (0, -1)]
-        + [np.stack(np.broadcast_arrays(u[k], v), axis=-1) for k in (0, -1)]
-    )
+    edge = border(camera.width, camera.height)
     ends = camera.unproject(edge, np.ones(len(edge))) - camera.X_WC[:3, 3]
     slopes = (ends @ camera.X_WC[:3, :3])[:, :2]
     return slopes.min(axis=0), slopes.max(axis=0)
