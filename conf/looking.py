@@ -3,17 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+import cv2
 from rich.table import Table
 
 from assets import catalog
 from conf.session import Session
-from envs.errors import ConfigError
+from envs.errors import ConfigError, StageError
 from envs.files import write_whole
 from envs.stage.guard import asset_root
 from envs.stage.inspect import inspect_scene
 from envs.stage.library import import_robot
+from envs.stage.provenance import speaking_layers
 from envs.stage.reader import read_stage
+from envs.stage.scene import Scene
 from envs.telemetry.inspection import inspect as inspect_recording
+from generators.portrait import portrait
 
 
 def import_urdf(session: Session) -> None:
@@ -30,7 +34,7 @@ def import_urdf(session: Session) -> None:
             package_roots=[Path(root) for root in config.package_roots],
             fixed_base=config.fixed_base,
         )
-    _show_stage(session, asset)
+    _show_stage(session, asset, asset.parent)
     session.console.print(f"robot        {asset}", soft_wrap=True)
     session.console.print(f"use it with  robot={config.name}", soft_wrap=True)
 
@@ -39,7 +43,8 @@ def inspect(session: Session) -> None:
     """Show what a stage holds, or what a recording's file holds with a draft description of it."""
     config = session.config
     if config.stage is not None:
-        _show_stage(session, Path(config.stage))
+        path = Path(config.stage)
+        _show_stage(session, path, _root(path, config.asset_root))
         return
     with session.stage("inspect", "look into the recording"):
         found = inspect_recording(Path(config.recording.path))
@@ -48,9 +53,20 @@ def inspect(session: Session) -> None:
     session.console.print(f"draft        {draft}", soft_wrap=True)
 
 
-def _show_stage(session: Session, path: Path) -> None:
+def _root(stage: Path, given: str | None) -> Path:
+    """Return the folder that a stage may read."""
+    if given is None:
+        return asset_root(stage)
+    if not Path(given).is_dir():
+        raise ConfigError(f"asset_root={given} is not a folder")
+    return Path(given)
+
+
+def _show_stage(session: Session, path: Path, root: Path) -> None:
     with session.stage("inspect", f"read {path.name}"):
-        summary = inspect_scene(read_stage(path, root=asset_root(path)))
+        scene = read_stage(path, root=root)
+        layers = speaking_layers(path, scene)
+    summary = inspect_scene(scene, layers)
     session.write_json("inspect.json", summary)
     show = session.console.print
     counts = ("bodies", "joints", "dofs", "tree_joints", "loop_joints", "mimics", "colliders")
@@ -63,6 +79,25 @@ def _show_stage(session: Session, path: Path) -> None:
     for line in _told(summary["diagnostics"]):
         show(line, soft_wrap=True, markup=False)
     show(f"summary      {session.directory / 'inspect.json'}", soft_wrap=True)
+    picture = _leave_picture(session, scene)
+    if picture is not None:
+        show(f"picture      {picture}", soft_wrap=True)
+
+
+def _leave_picture(session: Session, scene: Scene) -> Path | None:
+    """Draw the scene at rest into the run directory; say why where that is not possible."""
+    try:
+        with session.stage("picture", "draw it"):
+            picture = portrait(scene)
+    except StageError as error:
+        session.note(f"no picture is made: {error}")
+        return None
+    if picture is None:
+        session.note("no picture is made: nothing in the stage can be seen")
+        return None
+    whole, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    assert whole, "OpenCV writes PNG"
+    return write_whole(session.directory / "inspect.png", png.tobytes())
 
 
 def _told(diagnostics: list[dict[str, str]]) -> list[str]:
@@ -104,9 +139,19 @@ def _joints(joints: list[dict[str, Any]]) -> Table:
     for title in shown.values():
         table.add_column(title, justify="right")
     table.add_column("from")
+    files = {e["layer"] for joint in joints for e in joint["values"].values()} - {None}
+    if len(files) > 1:
+        table.add_column("layer")
+    if any(joint["mimic"] for joint in joints):
+        table.add_column("follows")
     for joint in joints:
         entries = [joint["values"][field] for field in shown]
         cells = ["–" if e["value"] is None else f"{e['value']:.4g}" for e in entries]
         spoke = dict.fromkeys(e["source"] for e in entries if e["source"] != "default")
-        table.add_row(joint["name"], joint["kind"], *cells, ", ".join(spoke))
+        row = [joint["name"], joint["kind"], *cells, ", ".join(spoke)]
+        if len(files) > 1:
+            row.append(", ".join(dict.fromkeys(e["layer"] for e in entries if e["layer"])))
+        if joint["mimic"]:
+            row.append("{multiplier:.4g} × {joint}".format(**joint["mimic"]))
+        table.add_row(*row)
     return table

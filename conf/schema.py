@@ -227,6 +227,7 @@ class Config:
     scene: str = MISSING
     layer: str | None = None
     stage: str | None = None
+    asset_root: str | None = None
     urdf: str | None = None
     name: str | None = None
     package_roots: list[str] = field(default_factory=list)

@@ -87,7 +87,7 @@ def check_asset(resolved: str, named: str, root: Path | None, where: str) -> Non
     if root is not None and not outer.resolve().is_relative_to(root.resolve()):
         raise StageError(
             f"{where} reads '{named}' outside of its asset root {root}; "
-            "give a wider root if you trust it"
+            "give a wider asset_root if you trust it"
         )
 
 

@@ -1,7 +1,7 @@
 """What a stage holds as plain data: counts, links, joints with units and sources, diagnostics."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from envs.stage.scene import Articulation, Body, Joint, Scene
@@ -16,11 +16,17 @@ SERVO_UNITS = {
 }
 
 
-def inspect_scene(scene: Scene) -> dict[str, Any]:
+def inspect_scene(
+    scene: Scene, layers: Mapping[str, Mapping[str, str]] | None = None
+) -> dict[str, Any]:
     """Return a summary of a scene that can be written as JSON; what is infinite or absent is None.
 
     Counts follow the stage's prims: a joint of several degrees of freedom is one joint, and the
     massless bodies inside its chain are none.
+
+    Args:
+        scene: What was read.
+        layers: From `provenance.speaking_layers`, to be told with the joints' values.
 
     Returns:
         bodies: Rigid bodies, kinematic ones included.
@@ -30,7 +36,7 @@ def inspect_scene(scene: Scene) -> dict[str, Any]:
         colliders, visuals: Pieces of geometry of the bodies; `static_…` those of no body.
         links: Each body: name, prim, mass_kg, com_m (in the body's frame), inertia_kgm2 (about the
             centre of mass, in the body's axes), mass_source, articulation ("" for a free body).
-        joint_list: Each degree of freedom with its values in SI and who spoke for them.
+        joint_list: Each degree of freedom with its values in SI, and whose schema and layer spoke.
         articulations, gravity_mps2, diagnostics, files: As in `Scene`.
     """
     robots = scene.articulations
@@ -64,7 +70,7 @@ def inspect_scene(scene: Scene) -> dict[str, Any]:
             for robot in robots
         ],
         "links": [_link(name, body) for name, body in links],
-        "joint_list": [_joint(j) for j in tree],
+        "joint_list": [_joint(j, (layers or {}).get(j.name, {})) for j in tree],
         "loops": [
             {
                 "name": loop.name,
@@ -107,7 +113,7 @@ def _link(articulation: str, body: Body) -> dict[str, Any]:
     }
 
 
-def _joint(joint: Joint) -> dict[str, Any]:
+def _joint(joint: Joint, layers: Mapping[str, str]) -> dict[str, Any]:
     turns = joint.kind == "revolute"
     values = {
         "lower": joint.lower,
@@ -163,6 +169,7 @@ def _joint(joint: Joint) -> dict[str, Any]:
                 "value": value if value is not None and math.isfinite(value) else None,
                 "unit": units[field],
                 "source": joint.sources.get(field, "default"),
+                "layer": layers.get(field),
             }
             for field, value in values.items()
         },

@@ -25,6 +25,8 @@ def open_stage(path: Path, *, root: Path | None = None, limits: Limits = LIMITS)
 
     if not path.is_file():
         raise StageError(f"stage not found: {path}")
+    if path.suffix.lower() in (".urdf", ".xml", ".xacro"):
+        raise StageError(f"{path} is no USD stage; bring a URDF in with task=import urdf=FILE")
     # Collects what USD would print to stderr.
     delegate = UsdUtils.CoalescingDiagnosticDelegate()
     try:

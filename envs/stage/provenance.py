@@ -8,6 +8,7 @@ from envs.errors import StageError, unknown
 from envs.stage.attributes import CUSTOM_DATA, JOINT_FIELDS, authored
 from envs.stage.opening import open_stage
 from envs.stage.reader import read_stage
+from envs.stage.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -67,3 +68,25 @@ def joint_opinions(stage: Path, joint: str, field: str) -> tuple[Opinion, ...]:
                 )
             )
     return tuple(opinions)
+
+
+def speaking_layers(stage: Path, scene: Scene) -> dict[str, dict[str, str]]:
+    """Return whose value is in force: joint → field → file name of the strongest layer.
+
+    Fields of which nothing is authored are left out.
+
+    Args:
+        stage: The stage's root layer.
+        scene: What was read from it.
+    """
+    usd = open_stage(stage)
+    found: dict[str, dict[str, str]] = {}
+    for joint in (j for robot in scene.articulations for j in robot.joints):
+        prim = usd.GetPrimAtPath(joint.prim)
+        for field, candidates in JOINT_FIELDS.items() if joint.kind != "fixed" else ():
+            names = (c.attribute.format(dof=joint.dof) for c in candidates)
+            name = next((n for n in names if authored(prim, n) is not None), None)
+            if name is not None:
+                strongest = prim.GetAttribute(name).GetPropertyStack()[0]
+                found.setdefault(joint.name, {})[field] = strongest.layer.GetDisplayName()
+    return found

@@ -55,9 +55,10 @@ def test_values_of_links_and_joints(tmp_path: Path) -> None:
     assert (summary["visuals"], summary["static_visuals"]) == (0, 1)
     (only,) = summary["joint_list"]
     armature, upper, lower = (only["values"][k] for k in ("armature", "upper", "lower"))
-    assert armature == {"value": 0.25, "unit": "kg·m²", "source": "newton"}
-    assert upper == {"value": pytest.approx(np.pi / 2), "unit": "rad", "source": "physics"}
-    assert lower == {"value": None, "unit": "rad", "source": "default"}
+    expected = {"value": 0.25, "unit": "kg·m²", "source": "newton", "layer": None}
+    assert armature == expected
+    assert (upper["value"], upper["source"]) == (pytest.approx(np.pi / 2), "physics")
+    assert (lower["value"], lower["unit"], lower["source"]) == (None, "rad", "default")
     assert summary["joints"] == 2  # with the one that holds the base
     assert [d["prim"] for d in summary["diagnostics"]] == ["/World/b", "/World/free", "/"]
     assert {d["kind"] for d in summary["diagnostics"]} == {"defaulted"}

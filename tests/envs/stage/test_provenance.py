@@ -8,7 +8,7 @@ import pytest
 
 from envs.errors import StageError
 from envs.stage.layers import Value, write_overrides, write_rig
-from envs.stage.provenance import joint_opinions
+from envs.stage.provenance import joint_opinions, speaking_layers
 from envs.stage.reader import read_stage
 
 
@@ -40,6 +40,11 @@ def test_the_stack_of_a_calibrated_value(tmp_path: Path, robot: Callable[[str], 
     assert hand.about == {}
     in_force = read_stage(rig).robot.joint("lbr_iiwa_joint_2").friction.viscous
     assert in_force == pytest.approx(np.degrees(fitted.value), rel=1e-6)
+    told = speaking_layers(rig, read_stage(rig))
+    assert told["lbr_iiwa_joint_2"]["friction.viscous"] == "fitted.usda"
+    assert told["lbr_iiwa_joint_2"]["upper"] == "physics.usda"
+    assert told["lbr_iiwa_joint_1"]["friction.viscous"] == "physics.usda"
+    assert "armature" not in told["lbr_iiwa_joint_1"]
     # The URDF's own damping of 0.5 N·m·s/rad.
     assert np.degrees(source.value) == pytest.approx(0.5, rel=1e-6)
 
