@@ -9,12 +9,12 @@ schema.register()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def run(composed: DictConfig) -> None:
-    """Dispatch the composed configuration to its task."""
+def run(composed: DictConfig) -> int:
+    """Dispatch the composed configuration to its task, and return the run's exit code."""
     with cli.one_line():
         from conf.tasks import dispatch  # late, so that --help need not import the simulation
 
-        dispatch(schema.typed(composed), schema.run_directory())
+        return dispatch(schema.typed(composed), schema.run_directory())
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ def inspect(session: Session) -> None:
         _show_stage(session, path, _root(path, config.asset_root))
         return
     with session.stage("inspect", "look into the recording"):
-        found = inspect_recording(Path(config.recording.path))
+        found = inspect_recording(Path(config.recording.path), episode=config.recording.episode)
+    session.damage = found.damage
     draft = write_whole(session.directory / "recording.yaml", found.draft)
     session.console.print(found.text, soft_wrap=True, markup=False)
     session.console.print(f"draft        {draft}", soft_wrap=True)

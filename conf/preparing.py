@@ -18,6 +18,7 @@ from envs.telemetry.expected import Limits
 from envs.telemetry.filtering import motion
 from envs.telemetry.quality import check
 from envs.telemetry.read import read
+from envs.telemetry.synchrony import synchronise
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def _prepare(session: Session, described: RecordingConfig, robot: str, stage_nam
     config, options = session.config, session.config.calibration
     of = "" if stage_name == STAGE else f"_{described.name}"
     with session.stage(f"read{of}", f"read recording {described.name}"):
-        recording = read(described.source())
+        recording = synchronise(read(described.source()))
+        session.damage += recording.damage
     with session.stage(f"stage{of}", f"compose {robot} in {config.scene}"):
         stage = rig(session, stage_name, robot=robot)
         scene = read_stage(stage)
@@ -89,7 +91,7 @@ def _prepare(session: Session, described: RecordingConfig, robot: str, stage_nam
         limits = {
             j.name: Limits(j.lower, j.upper, j.velocity_limit, j.effort_limit) for j in joints
         }
-        findings = check(recording, limits=limits)
+        findings = check(recording, joints=list(limits), limits=limits)
         trajectory = align(recording, [j.name for j in joints])
     none = np.zeros(len(trajectory.t_s), bool)
     return Prepared(

@@ -7,6 +7,7 @@ below `conf/` sees OmegaConf.
 
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -21,7 +22,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from assets import catalog
 from conf.split import Split, part
 from envs.errors import ConfigError, unknown
-from envs.telemetry.source import RecordingSource, recording_source
+from envs.telemetry.source import UNITS, RecordingSource, recording_source
 from generators.camera import Lens, check_border
 from generators.distortion import Distortion
 from generators.labels.conventions import Label
@@ -61,6 +62,7 @@ class SignalConfig:
     signs: list[float] = field(default_factory=list)
     offsets: list[float] = field(default_factory=list)
     register_bits: int = 0
+    resample: str = ""
 
 
 @dataclass
@@ -72,6 +74,8 @@ class StreamConfig:
     topic: str = ""
     joints: list[str] = field(default_factory=list)
     file: str = ""
+    clock: str = ""
+    max_gap_s: float | None = None
 
 
 @dataclass
@@ -272,7 +276,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {
         key: _given(value) if isinstance(value, dict) else value
         for key, value in values.items()
-        if value not in ("", [], {})
+        if value not in ("", [], {}, None)
     }
 
 
@@ -294,9 +298,14 @@ def typed(composed: DictConfig) -> Config:
     """Return the composed configuration as plain dataclasses, every value checked.
 
     Raises:
-        ConfigError: A value is out of range or a name is unknown.
+        ConfigError: A value is not filled in or out of range, or a name is unknown.
     """
-    plain = OmegaConf.to_container(OmegaConf.masked_copy(composed, ours(composed)), resolve=True)
+    own = OmegaConf.masked_copy(composed, ours(composed))
+    # missing_keys would resolve interpolations first, and stumble over one to a missing value.
+    lacking = [_open(key) for key in _unfilled(OmegaConf.to_container(own, resolve=False))]
+    if lacking:
+        raise ConfigError(f"not filled in (???): {'; '.join(lacking)}")
+    plain = OmegaConf.to_container(own, resolve=True)
     # Plain values merged into the bare schema: a key that `+key=value` smuggled in is refused.
     config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
     if not isinstance(config, Config):
@@ -315,6 +324,24 @@ def named_recording(config: Config, name: str) -> RecordingConfig:
     composed = loader.load_configuration("config", [f"recording={name}"], run_mode=RunMode.RUN)
     composed.recordings_dir = config.recordings_dir
     return typed(composed).recording
+
+
+def _unfilled(value: Any, prefix: str = "") -> list[str]:
+    """Return the keys within nested values that are still ???."""
+    if isinstance(value, dict):
+        return [k for name, v in value.items() for k in _unfilled(v, f"{prefix}.{name}")]
+    return [prefix.removeprefix(".")] if value == "???" else []
+
+
+def _open(key: str) -> str:
+    """Return a key that lacks its value, with what is allowed where that is a short list."""
+    *_, signal, last = ("", *key.split("."))
+    allowed: Iterable[str] = ()
+    if key in ("robot", "recording.robot"):
+        allowed = catalog.robot_names()
+    elif last == "unit":
+        allowed = next((units for name, units in UNITS.items() if name == signal), ())
+    return f"{key} (one of: {', '.join(allowed)})" if allowed else key
 
 
 def ours(composed: DictConfig) -> list[str]:

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from conf.schema import Config
 from envs.files import write_whole
+from envs.telemetry.recording import Damage
 
 Report = Callable[[int, int], None]
 """Called with (done, total) while a stage goes on."""
@@ -39,6 +40,8 @@ class Session:
         # A file has no width: tables are then as wide as a usual terminal.
         self.console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
         self.metrics: dict[str, Any] = {"seconds": {}}
+        # What a damaged recording lost; such a run completes, with an exit code of its own.
+        self.damage: tuple[Damage, ...] = ()
 
     @contextmanager
     def stage(self, name: str, label: str) -> Iterator[Report]:
@@ -75,6 +78,11 @@ class Session:
         """Tell the user, and the log, something that no stage's result says."""
         self.console.print(f"  note: {text}", soft_wrap=True)
         self.log("note", text=text)
+
+    def warn(self, text: str) -> None:
+        """Tell the user on the error stream, and the log, what is wrong with what was made."""
+        print(text, file=sys.stderr)
+        self.log("warning", text=text)
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> Path:
         """Write a JSON file into the run directory."""

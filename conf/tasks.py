@@ -7,6 +7,7 @@ from calibration.residuals import rmse
 from calibration.truth import read_truth
 from conf import looking, page, summary
 from conf.calibrating import calibrate
+from conf.exit_code import SALVAGED, WHOLE
 from conf.outcome import Images, Judged, Outcome, Prepared, Replayed
 from conf.preparing import prepare, prepare_all, rig
 from conf.schema import Config, Task
@@ -21,8 +22,11 @@ from generators.generate import generate
 from generators.preview import contact_sheet
 
 
-def dispatch(config: Config, directory: Path) -> None:
+def dispatch(config: Config, directory: Path) -> int:
     """Run a task in its claimed directory.
+
+    Returns:
+        The exit code: `SALVAGED` where a file of the recording was damaged.
 
     Raises:
         KinetwinError: The input cannot be used; a run that made nothing leaves nothing.
@@ -34,6 +38,9 @@ def dispatch(config: Config, directory: Path) -> None:
         session.log("error", text=str(error))
         session.discard_if_empty()
         raise
+    for damage in session.damage:
+        session.warn(f"salvaged: {damage}")
+    return SALVAGED if session.damage else WHOLE
 
 
 def _pipeline(session: Session) -> None:

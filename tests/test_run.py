@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -183,6 +184,10 @@ def test_report_stands_alone(pipeline: Path) -> None:
         (["scene=moon"], ["moon", "tabletop"]),
         (["recording=nothing"], ["nothing", "panda_gaz2019", "sample"]),
         (["recording.streams.states.signals.position.unit=inch"], ["inch", "rad, deg"]),
+        (
+            ["recording.robot=???", "recording.streams.states.signals.effort.unit=???"],
+            ["not filled in", "recording.robot (one of: panda", "effort.unit (one of: N.m, mN.m"],
+        ),
         (["recording.path=nowhere.mcap"], ["nowhere.mcap", "recording.path=FILE"]),
         (["recording=panda_gaz2019", "recordings_dir=nowhere"], ["nowhere", "recordings_dir="]),
         (["layer=nowhere.usda"], ["nowhere.usda"]),
@@ -312,6 +317,28 @@ def test_inspecting_a_recording_drafts_its_description(tmp_path: Path) -> None:
     assert code == 0, err
     assert "/joint_states" in out
     assert "command_position" in (tmp_path / "run" / "recording.yaml").read_text()
+
+
+def test_a_torn_recording_completes_with_an_exit_code_of_its_own(tmp_path: Path) -> None:
+    log = ROOT / "assets" / "recordings" / "panda_excitation.mcap"
+    (tmp_path / "torn.mcap").write_bytes(log.read_bytes()[:500_000])
+    code, _, err = run("task=replay", "recording.path=torn.mcap", "hydra.run.dir=run", cwd=tmp_path)
+    assert code == 3, err
+    assert re.fullmatch(r"salvaged: torn.mcap: it is cut off .*; \d\.\d{3} s lost\n", err)
+    quality = json.loads((tmp_path / "run" / "quality.json").read_text())
+    assert [f["channel"] for f in quality["findings"] if f["kind"] == "truncated"] == ["torn.mcap"]
+    assert 0 < quality["damage"][0]["lost_s"] < 2
+
+
+def test_a_sweep_goes_on_after_a_torn_recording(tmp_path: Path) -> None:
+    rows = "t,q\n" + "".join(f"{i / 100},{i % 7}\n" for i in range(60))
+    (tmp_path / "torn.csv").write_text(rows[:-3])
+    (tmp_path / "whole.csv").write_text(rows)
+    chosen = "recording.path=torn.csv,whole.csv"
+    code, _, err = run("-m", "task=inspect", chosen, "hydra.sweep.dir=s", cwd=tmp_path)
+    assert code == 3
+    assert "0.010 s lost" in err
+    assert len(list((tmp_path / "s").glob("*/recording.yaml"))) == 2
 
 
 def test_help_names_tasks_and_keys(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from scipy.integrate import cumulative_trapezoid
 from envs.errors import RecordingError, unknown
 from envs.telemetry.channels import Channel, channel, tidy
 from envs.telemetry.recording import Recording
-from envs.telemetry.resampling import Places, Policy, places, resample
+from envs.telemetry.resampling import Places, places, resample
 from envs.telemetry.trajectory import Trajectory
 
 # More instants than this are made only where there are samples to fill them.
@@ -22,42 +22,40 @@ def align(
     joints: Sequence[str],
     *,
     rate_hz: float = 1000.0,
-    max_gap_s: float | None = None,
-    policy: Policy = "linear",
 ) -> Trajectory:
     """Return the recorded signals on one clock, in the stage's joint order.
 
     The clock covers what state and command streams have in common; its instants are whole multiples
     of the step since the recording's first stamp. Measured signals are interpolated linearly,
-    unless the policy says otherwise: this cannot swing however close two stamps are, and takes
+    unless their policy says otherwise: this cannot swing however close two stamps are, and takes
     (π·f / rate)²/3 from a frequency f: 0.5 % of 10 Hz at 250 samples a second. On the sample,
     low-passed at 10 Hz, it is as near to the truth as PCHIP or a cubic spline: 5e-5 rad. Where the
-    samples of a measured signal are further apart than a gap, the result is bridged and `valid` is
-    False. A commanded position holds until the next one; a commanded velocity is integrated
-    (trapezoids) from its start, or from the measured position where that is unknown, and then held
-    as well.
+    samples of a signal are further apart than its stream's gap, the result only fills the place
+    and `valid` is False. A commanded position holds until the next one, however long that takes
+    unless a gap is declared, or follows its policy; a commanded velocity is integrated (trapezoids)
+    from its start, or from the measured position where that is unknown, and then treated alike.
 
     Args:
         recording: What was logged, with the stage's joint names.
         joints: Joints of the stage that move; the recording may hold some of them only.
         rate_hz: Samples per second of the result.
-        max_gap_s: Samples further apart have a gap between them; without it `gap_limit_ns` rules.
-        policy: How measured signals are interpolated; a spline suits smooth ones.
 
     Returns:
         A trajectory with the joints that were logged; a signal that was not logged for all of them
         is None.
 
     Raises:
-        RecordingError: A recorded joint is not in the stage, there are no positions, or the
-            streams do not overlap.
+        RecordingError: A recorded joint is not in the stage, there are no positions, the streams
+            do not overlap, or they are on several clocks: `synchronise` comes first.
     """
+    if any(stream.clock for stream in recording.streams):
+        raise RecordingError(f"recording '{recording.name}' is on several clocks: synchronise it")
     for stream in recording.streams:
         for name in stream.joints:
             if name not in joints:
                 raise RecordingError(
                     f"stream '{stream.name}': {unknown('joint', name, joints, where='the stage')} "
-                    "The recording's joint_names can map a recorded name to the stage's."
+                    "joint_names can map a recorded name to the stage's, or to '' to leave it out."
                 )
     if not rate_hz > 0:
         raise RecordingError(f"a rate of {rate_hz} Hz is not positive")
@@ -84,35 +82,29 @@ def align(
     found_at: list[tuple[Channel, Places]] = []
 
     def interpolate(source: Channel) -> Float[np.ndarray, "time joint"]:
-        limit_ns = source.limit_ns if max_gap_s is None else max_gap_s * 1e9
         # Signals of one message share their stamps, and so their places.
-        at = next((p for c, p in found_at if np.array_equal(c.t_ns, source.t_ns)), None)
+        at = next((p for c, p in found_at if _same_places(c, source)), None)
         if at is None:
             exact_ns = t_s * 1e9 - float(source.t_ns[0] - t0_ns)
-            at = places(source.t_ns, grid_ns, exact_ns, limit_ns)
+            at = places(source.t_ns, grid_ns, exact_ns, source.limit_ns)
             found_at.append((source, at))
         columns = [source.joints.index(n) for n in names]
-        return resample(source.values, columns, at, policy, source.t_ns, limit_ns)
+        return resample(source.values, columns, at, source.policy, source.t_ns, source.limit_ns)
 
     q = interpolate(position)
     qd = None if velocity is None else interpolate(velocity)
     tau = None if effort is None else interpolate(effort)
+    q_command = None if command is None else interpolate(command)
     valid = np.ones(len(t_s), bool)
     for _, at in found_at:
         valid &= ~at.bridged
-    held = None
-    if command is not None:
-        # The first instant may lie a rounded nanosecond before the first command.
-        last = np.searchsorted(command.t_ns, grid_ns, side="right") - 1
-        columns = [command.joints.index(n) for n in names]
-        held = command.values[:, columns][np.maximum(last, 0)]
     return Trajectory(
         t_s=t_s,
         joints=names,
         q=q,
         qd=qd,
         tau=tau,
-        q_command=held,
+        q_command=q_command,
         valid=valid,
     )
 
@@ -144,8 +136,13 @@ def commanded(recording: Recording, position: Channel) -> Channel | None:
         joints=velocity.joints,
         values=start + moved,
         limit_ns=velocity.limit_ns,
+        policy=velocity.policy,
         start=None,
     )
+
+
+def _same_places(one: Channel, other: Channel) -> bool:
+    return one.limit_ns == other.limit_ns and np.array_equal(one.t_ns, other.t_ns)
 
 
 def _clock(

@@ -1,18 +1,20 @@
 """Which samples of a recording can be trusted, and in which order they were taken."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress, pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from envs.errors import RecordingError
-from envs.telemetry.recording import Recording, Signal, Stream
+from envs.telemetry.recording import Policy, Recording, Signal, Stream
 
 # Signals which the robot measured; a command may well stay the same from sample to sample.
 MEASURED: tuple[Signal, ...] = ("position", "velocity", "effort")
 # Samples that come later than this after a newer one are no late samples: the clock has jumped.
 LATE_NS = 1_000_000_000
+# A step that no gap is longer than.
+ENDLESS_NS = 2**62
 # More jumps than this are no clock.
 MAX_JUMPS = 2000
 
@@ -25,6 +27,7 @@ class Channel:
         t_ns: Strictly increasing stamps, ns.
         joints: The joints that were logged.
         limit_ns: A longer step between two samples is a gap.
+        policy: How it is resampled.
         start: Where the integral of a command_velocity starts, if known.
     """
 
@@ -33,6 +36,7 @@ class Channel:
     joints: tuple[str, ...]
     values: Float[np.ndarray, "sample joint"]
     limit_ns: int
+    policy: Policy
     start: Float[np.ndarray, "joint"] | None
 
 
@@ -92,7 +96,7 @@ def tidy(stream: Stream) -> Stream:
     if len(rows) == len(stream.t_ns) and (np.diff(rows) == 1).all():
         return stream
     signals = {signal: values[rows] for signal, values in stream.signals.items()}
-    return Stream(stream.name, stream.t_ns[rows], stream.joints, signals, stream.start)
+    return replace(stream, t_ns=stream.t_ns[rows], signals=signals)
 
 
 def _one_clock(t_ns: Int[np.ndarray, "sample"], name: str) -> Bool[np.ndarray, "sample"]:
@@ -184,33 +188,52 @@ def stale(
     return repeats
 
 
+def gaps_ns(stream: Stream, t_ns: Int[np.ndarray, "sample"]) -> int:
+    """Return the step (ns) from which on a stream has a gap: as declared, or by its own steps."""
+    if stream.max_gap_s is not None:
+        return round(stream.max_gap_s * 1e9)
+    return gap_limit_ns(t_ns)
+
+
 def channel(recording: Recording, signal: Signal) -> Channel | None:
-    """Return the trusted samples of a signal, or None where it was not logged."""
+    """Return the trusted samples of a signal, or None where it was not logged.
+
+    Of several streams that give it, on clocks of their own, the first counts.
+    """
     for stream in recording.streams:
-        if signal not in stream.signals:
-            continue
-        rows = tidy(stream)
-        values, t_ns = rows.signals[signal], rows.t_ns
-        used = np.ones(values.shape[1], bool)
-        # Anything that is not finite makes the sum so; looking at each value takes far longer.
-        with np.errstate(invalid="ignore", over="ignore"):
-            whole = values.size > 0 and bool(np.isfinite(values.sum()))
-        if not whole:
-            used = logged(values)
-            if not used.any():
-                return None
-            keep = np.isfinite(values[:, used]).all(axis=1)
-            t_ns, values = t_ns[keep], values[keep][:, used]
-        if signal in MEASURED:
-            fresh = ~stale(t_ns, values)
-            if not fresh.all():
-                t_ns, values = t_ns[fresh], values[fresh]
-        return Channel(
-            signal=signal,
-            t_ns=t_ns,
-            joints=tuple(compress(rows.joints, used)),
-            values=values,
-            limit_ns=gap_limit_ns(rows.t_ns),
-            start=None if rows.start is None else rows.start[used],
-        )
+        if signal in stream.signals:
+            return trusted(stream, signal)
     return None
+
+
+def trusted(stream: Stream, signal: Signal) -> Channel | None:
+    """Return the trusted samples of a stream's signal, or None where there are none."""
+    if signal not in stream.signals:
+        return None
+    rows = tidy(stream)
+    values, t_ns = rows.signals[signal], rows.t_ns
+    used = np.ones(values.shape[1], bool)
+    # Anything that is not finite makes the sum so; looking at each value takes far longer.
+    with np.errstate(invalid="ignore", over="ignore"):
+        whole = values.size > 0 and bool(np.isfinite(values.sum()))
+    if not whole:
+        used = logged(values)
+        if not used.any():
+            return None
+        keep = np.isfinite(values[:, used]).all(axis=1)
+        t_ns, values = t_ns[keep], values[keep][:, used]
+    if signal in MEASURED:
+        fresh = ~stale(t_ns, values)
+        if not fresh.all():
+            t_ns, values = t_ns[fresh], values[fresh]
+    # A command holds however long the next one takes, unless the description says otherwise.
+    endless = signal not in MEASURED and stream.max_gap_s is None
+    return Channel(
+        signal=signal,
+        t_ns=t_ns,
+        joints=tuple(compress(rows.joints, used)),
+        values=values,
+        limit_ns=ENDLESS_NS if endless else gaps_ns(stream, rows.t_ns),
+        policy=stream.policies.get(signal, "linear" if signal in MEASURED else "hold"),
+        start=None if rows.start is None else rows.start[used],
+    )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import correlate
@@ -12,6 +12,8 @@ from envs.errors import RecordingError
 
 # Both signals are smoothed alike over so many samples of the slower one (one deviation).
 SMOOTH_SAMPLES = 2.0
+# Where an offset correlates nearly as well as the best, the motion tells neither.
+REPEATED = 0.97
 # Errors further apart than this many samples are taken as independent.
 BLOCK_SAMPLES = 30
 
@@ -29,6 +31,7 @@ class ClockFit:
         offset_std_s: Standard deviation, s.
         skew_std: Standard deviation.
         middle_s: The middle of what both saw, on the second clock, s.
+        explained: Share of the variance of what the second saw that the first explains, up to 1.
     """
 
     offset_s: float
@@ -36,6 +39,7 @@ class ClockFit:
     offset_std_s: float
     skew_std: float
     middle_s: float
+    explained: float
 
     def to_first(self, t_s: Float[np.ndarray, "sample"]) -> Float[np.ndarray, "sample"]:
         """Return the first clock's time (s) of stamps of the second."""
@@ -66,7 +70,8 @@ def fit_clocks(
         most_offset_s: The largest offset that is looked for.
 
     Raises:
-        RecordingError: The signals are too short, do not overlap, or do not move.
+        RecordingError: The signals are too short, do not overlap, do not move, or repeat
+            themselves so that more offsets than one fit alike.
     """
     if first.shape[1] != second.shape[1]:
         raise RecordingError(f"{first.shape[1]} channels cannot be laid over {second.shape[1]}")
@@ -85,8 +90,9 @@ def fit_clocks(
     slope = spline.derivative()
     margin = 4 * slow
     use = (grid_b + offset > grid_a[0] + margin) & (grid_b + offset < grid_a[-1] - margin)
-    # The smoothed ends lean on less than the rest.
+    # The smoothed ends lean on less than the rest, and what lies in a gap was not seen at all.
     use &= (grid_b > grid_b[0] + margin) & (grid_b < grid_b[-1] - margin)
+    use &= _seen(grid_b, second_s, margin) & _seen(grid_b + offset, first_s, margin)
     if use.sum() < 4 * BLOCK_SAMPLES:
         raise RecordingError("clocks cannot be compared: the signals do not overlap")
     t, target = grid_b[use], b[use]
@@ -110,8 +116,9 @@ def fit_clocks(
         offset, skew = offset + float(change[0]), skew + float(change[1])
         if abs(change[0]) < 1e-9:
             break
+    explained = 1 - float(np.square(rest).sum() / np.square(target - target.mean(axis=0)).sum())
     deviation = _deviations(design, rest, normal, round(BLOCK_SAMPLES * slow / step))
-    return ClockFit(offset, skew, float(deviation[0]), float(deviation[1]), middle)
+    return ClockFit(offset, skew, float(deviation[0]), float(deviation[1]), middle, explained)
 
 
 def _smooth(
@@ -142,7 +149,35 @@ def _coarse(
     allowed = np.abs(lags) <= most_s
     if not allowed.any():
         raise RecordingError(f"clocks cannot be compared: they are more than {most_s:g} s apart")
-    return float(lags[allowed][np.argmax(total[allowed])])
+    lags, total = lags[allowed], total[allowed]
+    best = int(np.argmax(total))
+    # Of one motion that repeats itself, fewer periods overlap the further apart: weigh them alike.
+    ends = np.minimum(grid_a[-1], grid_b[-1] + lags) - np.maximum(grid_a[0], grid_b[0] + lags)
+    shared = np.maximum(ends, step) / step
+    enough = shared > 0.5 * min(len(a), len(b))
+    alike = np.where(enough, total / shared, 0.0)
+    high = np.concatenate([[False], alike > REPEATED * alike[best], [False]])
+    peaks = np.flatnonzero(np.diff(high.astype(np.int8))).reshape(-1, 2)
+    others = [(i, j) for i, j in peaks if not i <= best < j]
+    if others:
+        where = ", ".join(f"{(lags[i] + lags[j - 1]) / 2:.3f}" for i, j in others[:3])
+        raise RecordingError(
+            "clocks cannot be compared: the motion repeats itself, and as well as an offset of "
+            f"{lags[best]:.3f} s fits one of {where} s"
+        )
+    return float(lags[best])
+
+
+def _seen(
+    at_s: Float[np.ndarray, "time"], t_s: Float[np.ndarray, "sample"], margin: float
+) -> Bool[np.ndarray, "time"]:
+    """Tell which instants do not lie in, or next to, a step that is longer than the margin."""
+    t = np.sort(t_s)
+    gaps = np.flatnonzero(np.diff(t) > margin)
+    seen = np.ones(len(at_s), bool)
+    for start, end in zip(t[gaps], t[gaps + 1], strict=True):
+        seen &= (at_s < start - margin) | (at_s > end + margin)
+    return seen
 
 
 def _scales(

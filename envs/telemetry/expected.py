@@ -46,6 +46,18 @@ def joint_findings(recorded: Sequence[str], expected: Sequence[str]) -> Iterator
         yield Finding("added_joint", name, 1, 0.0, "flagged", "nothing of that name is expected")
 
 
+def named_findings(joint_names: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield which joints the description calls otherwise, and which it leaves out."""
+    renamed = [f"{name} is {to}" for name, to in joint_names.items() if to and to != name]
+    if renamed:
+        detail = ", ".join(renamed)
+        yield Finding("renamed_joint", "joint_names", len(renamed), 0.0, "as declared", detail)
+    for name, to in joint_names.items():
+        if not to:
+            detail = "joint_names leaves it out"
+            yield Finding("added_joint", name, 1, 0.0, "left out, as declared", detail)
+
+
 def limit_findings(
     recording: Recording, limits: Mapping[str, Limits], start_ns: int
 ) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ Fault = Literal[
     "duplicate",
     "conflict",
     "clock_jump",
+    "clock_offset",
     "repeated",
     "not_finite",
     "missing_signal",

@@ -1,6 +1,5 @@
 """Look into a file that nobody has described yet: what is in it, and a draft of its description."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,36 +10,17 @@ import numpy as np
 
 from envs.errors import RecordingError
 from envs.telemetry.detectors import register_bits
+from envs.telemetry.draft import assumed, draft, unit_of
+from envs.telemetry.naming import COMMANDED, TIMES, is_time, joint_of, signal_of, time_unit
 from envs.telemetry.quality import check
 from envs.telemetry.read import join, read
 from envs.telemetry.readers import bag2, lerobot
-from envs.telemetry.readers.contract import Log, Table
+from envs.telemetry.readers.contract import UNPROTECTED, Log, Table
 from envs.telemetry.readers.formats import LOGS, TABLES, guess
 from envs.telemetry.readers.messages import NAMES, described_fields, field_of
 from envs.telemetry.recording import Damage, Signal
-from envs.telemetry.source import MESSAGES, UNITS, Format, RecordingSource, recording_source
-
-# Words in the name of a column or field → what it is likely to be; the first that fits counts.
-_COMMAND = r"(?:goal|target|desired|cmd|command|action|ref)"
-WORDS: tuple[tuple[str, Signal], ...] = (
-    (rf"{_COMMAND}\w*?(?:vel|speed|qd|dq)\w*?", "command_velocity"),
-    (rf"{_COMMAND}\w*?(?:effort|torque|tau)\w*?", "command_effort"),
-    (rf"{_COMMAND}(?:_?(?:position|pos|q))?", "command_position"),
-    (r"(?:velocity|velocities|vel|speed|dq|qd|qdot)", "velocity"),
-    (r"(?:efforts?|torques?|tau)", "effort"),
-    (r"(?:positions?|pos|angle|observation\.state|q)", "position"),
-    (r"(?:current|amps?)", "current"),
-    (r"(?:voltage|volts|input_volts|vin)", "voltage"),
-    (r"(?:temperature|temp)", "temperature"),
-    (r"load", "load"),
-)
-# What a field of a topic of commands is.
-COMMANDED: Mapping[Signal, Signal] = {
-    "position": "command_position",
-    "velocity": "command_velocity",
-    "effort": "command_effort",
-}
-TIMES = re.compile(r"(?:^|[._/])(?:t|time|times|timestamp|stamp|t_ns|time_s|sec|seconds)$", re.I)
+from envs.telemetry.source import MESSAGES, Format, recording_source
+from envs.telemetry.text_inspection import text_folder
 
 
 @dataclass(frozen=True)
@@ -51,24 +31,31 @@ class Inspection:
         found: Lines for a person.
         draft: A description to keep as conf/recording/NAME.yaml, as far as it can be told.
         findings: What `check` says of a recording read by the draft; empty where it does not work.
+        damage: What could not be read of a file that was salvaged.
     """
 
     format: Format
     found: tuple[str, ...]
     draft: str
     findings: tuple[str, ...] = field(default=())
+    damage: tuple[Damage, ...] = ()
 
     @property
     def text(self) -> str:
         """All of it, ready to print."""
-        parts = ["\n".join(self.found), "# A draft; check units, signs and names.\n" + self.draft]
+        head = "# A draft: fill in what is ???, check signs and names.\n"
+        parts = ["\n".join(self.found), head + self.draft.rstrip()]
         if self.findings:
             parts.append("\n".join(("What is wrong with it, read like this:", *self.findings)))
         return "\n\n".join(parts) + "\n"
 
 
-def inspect(path: Path) -> Inspection:
+def inspect(path: Path, *, episode: int = 0) -> Inspection:
     """Tell what a file or folder holds, and draft its description.
+
+    Args:
+        path: A file; a folder of a ROS 2 bag, of a LeRobot data set or of text files.
+        episode: Of a LeRobot data set.
 
     Raises:
         RecordingError: It is not there, its name tells no format, or it cannot be read.
@@ -81,52 +68,26 @@ def inspect(path: Path) -> Inspection:
         log = join([LOGS[kind](file, None) for file in files])
         lines, streams = _messages(log)
         metadata, protection, damage = log.metadata, log.protection, log.damage
+    elif kind == "text":
+        lines, streams = text_folder(path)
+        metadata, protection, damage = {}, UNPROTECTED, ()
     else:
         table = (
-            lerobot.load(lerobot.files(path, 0), 0)
+            lerobot.load(lerobot.files(path, episode), episode)
             if kind == "lerobot"
             else TABLES[kind](path, None)
         )
         lines, streams = _columns(table)
         metadata, protection, damage = table.metadata, table.protection, table.damage
-    values: dict[str, Any] = {"name": _name(path), "format": kind, "path": str(path)}
+    values: dict[str, Any] = {"name": _name(path), "format": kind, "path": str(path.resolve())}
+    if episode:
+        values["episode"] = episode
     values["streams"] = streams
     head = (f"{path}: {kind}, {protection}", *_damage(damage))
     beside = tuple(f"  {k} = {v}" for k, v in list(metadata.items())[:40])
     found = (*head, *lines, *(("beside them:", *beside) if beside else ()))
-    return Inspection(kind, found, draft(values), _findings(values))
-
-
-def draft(values: Mapping[str, Any]) -> str:
-    """Return a description as YAML, short values on one line."""
-    lines = [f"{key}: {_scalar(values[key])}" for key in ("name", "format", "path")]
-    lines.insert(1, "robot: panda  # the robot that made it")
-    if not values["streams"]:
-        lines.append("streams: {}  # nothing that looks like joint signals was found")
-        return "\n".join(lines) + "\n"
-    lines.append("streams:")
-    for name, stream in values["streams"].items():
-        lines.append(f"  {_scalar(name)}:")
-        for key, value in stream.items():
-            if key == "signals":
-                lines.append("    signals:")
-                lines += [f"      {s}: {_scalar(v)}" for s, v in value.items()]
-            else:
-                lines.append(f"    {key}: {_scalar(value)}")
-    return "\n".join(lines) + "\n"
-
-
-def _scalar(value: Any) -> str:
-    """Return a value as flow YAML; JSON's quoting is YAML's, too."""
-    if isinstance(value, str):
-        plain = re.fullmatch(r"[A-Za-z_/][\w./%-]*", value)
-        reserved = value.lower() in ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
-        return value if plain and not reserved else json.dumps(value, ensure_ascii=False)
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_scalar(k)}: {_scalar(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_scalar(v) for v in value) + "]"
-    return str(value)
+    findings, damage = _findings(values, damage)
+    return Inspection(kind, found, draft(values), findings, damage)
 
 
 def _messages(log: Log) -> tuple[list[str], dict[str, Any]]:
@@ -148,7 +109,7 @@ def _messages(log: Log) -> tuple[list[str], dict[str, Any]]:
         commands = re.search(r"command|cmd|goal|target|desired", name, re.I)
         signals: dict[str, Any] = {}
         for key in numbers:
-            signal = _signal(key)
+            signal = signal_of(key)
             if commands and signal is not None:
                 signal = COMMANDED.get(signal, signal)
             if (
@@ -157,7 +118,7 @@ def _messages(log: Log) -> tuple[list[str], dict[str, Any]]:
                 and numbers[key] == (len(joints) or numbers[key])
             ):
                 given.add(signal)
-                signals[signal] = {"source": key, "unit": next(iter(UNITS[signal]))}
+                signals[signal] = {"source": key, "unit": unit_of(signal, key, kind=topic.kind)}
         if {"command_position", "command_velocity"} <= given:
             given.discard("command_velocity")
             signals.pop("command_velocity", None)
@@ -182,11 +143,11 @@ def _columns(table: Table) -> tuple[list[str], dict[str, Any]]:
             lines.append(f"column {name}{shape}: {len(column)} rows, {span}")
         else:
             lines.append(f"column {name}{shape}: {len(column)} rows, not numbers")
-    time = next((n for n in table.columns if TIMES.search(n) and _is_time(table.columns[n])), None)
+    time = next((n for n in table.columns if TIMES.search(n) and is_time(table.columns[n])), None)
     if time is None:
         lines.append("no column looks like time")
         return lines, {}
-    unit = _time_unit(table.columns[time])
+    unit = time_unit(table.columns[time])
     scale = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1}[unit]
     lines.append(f"time is '{time}', in {unit} by its step{_rate(table.columns[time] * scale)}")
     signals: dict[str, Any] = {}
@@ -200,15 +161,15 @@ def _columns(table: Table) -> tuple[list[str], dict[str, Any]]:
             or len(column) != len(table.columns[time])
         ):
             continue
-        signal = _signal(name)
+        signal = signal_of(name)
         if signal is None:
             continue
         if column.ndim == 2 and signal not in signals:
-            signals[signal] = {"source": name, "unit": next(iter(UNITS[signal]))}
+            signals[signal] = {"source": name, "unit": unit_of(signal, name)}
             named = named or name in table.joints
             joints = joints or list(table.joints.get(name, _numbered(column.shape[1])))
         elif column.ndim == 1:
-            single.setdefault(signal, {})[_rest(name, signal) or "joint"] = name
+            single.setdefault(signal, {})[joint_of(name, signal) or "joint"] = name
     if not signals and single:
         joints = list(single.get("position", next(iter(single.values()))))
         for signal, by_joint in single.items():
@@ -220,46 +181,13 @@ def _columns(table: Table) -> tuple[list[str], dict[str, Any]]:
                 bits = max(register_bits(table.columns[name].astype(float)) for name in names)
                 if bits:
                     place["register_bits"] = bits
-                signals[signal] = {**place, "unit": next(iter(UNITS[signal]))}
+                signals[signal] = {**place, "unit": unit_of(signal, names[0])}
     if "command_position" in signals:
         signals.pop("command_velocity", None)
     if not signals:
         return lines, {}
     stream = {} if named else {"joints": joints}
     return lines, {"states": {**stream, "time": {"source": time, "unit": unit}, "signals": signals}}
-
-
-def _signal(name: str) -> Signal | None:
-    for word, signal in WORDS:
-        if re.search(rf"(?:^|[._/]|\b){word}(?:$|[._/\d])", name, re.I):
-            return signal
-    return None
-
-
-def _rest(name: str, signal: Signal) -> str:
-    """Return what is left of a column's name without the word for its signal: the joint."""
-    word = next(
-        w
-        for w, s in WORDS
-        if s == signal and re.search(rf"(?:^|[._/]|\b){w}(?:$|[._/\d])", name, re.I)
-    )
-    return re.sub(rf"(^|[._/]|\b){word}(?=$|[._/\d])", "", name, count=1, flags=re.I).strip("._/ ")
-
-
-def _is_time(column: np.ndarray) -> bool:
-    """Tell whether most steps go forwards."""
-    if column.ndim != 1 or len(column) < 2 or column.dtype.kind not in "iuf":
-        return False
-    return bool(np.isfinite(column).all() and (np.diff(column) >= 0).mean() > 0.9)
-
-
-def _time_unit(column: np.ndarray) -> str:
-    """Return the unit in which the usual step is that of a log: 50 µs to 5 s."""
-    step = float(np.median(np.diff(column.astype(float))))
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)):
-        if 5e-5 <= step * scale <= 5:
-            return unit
-    return "s"
 
 
 def _rate(stamps_ns: np.ndarray) -> str:
@@ -283,13 +211,19 @@ def _damage(damage: tuple[Damage, ...]) -> tuple[str, ...]:
     return tuple(f"  damaged: {d.detail}" for d in damage)
 
 
-def _findings(values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what is wrong with the recording as the draft reads it."""
+def _findings(
+    values: Mapping[str, Any], damage: tuple[Damage, ...]
+) -> tuple[tuple[str, ...], tuple[Damage, ...]]:
+    """Return what is wrong with the recording as the draft reads it, and what it lost."""
+    filled, units = assumed(values)
+    head = (f"taking {', '.join(units)}:",) if units else ()
     try:
-        source: RecordingSource = recording_source(values)
-        return tuple(
-            f"  {f.kind} of {f.channel}: {f.count}, first at {f.first_s:.3f} s; {f.detail}"
-            for f in check(read(source))
-        )
+        recording = read(recording_source(filled))
+        findings = check(recording)
     except RecordingError as error:
-        return (f"  the draft does not work yet: {error}",)
+        return (f"the draft does not work yet: {error}",), damage
+    told = (
+        f"  {f.kind} of {f.channel}: {f.count}, first at {f.first_s:.3f} s; {f.detail}"
+        for f in findings
+    )
+    return (*head, *told), recording.damage

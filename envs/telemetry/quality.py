@@ -1,14 +1,15 @@
 """What is wrong with a recording: every fault is told, with what is done about it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import compress
 
 import numpy as np
 from jaxtyping import Int
 
 from envs.errors import RecordingError
-from envs.telemetry.channels import MEASURED, channel, gap_limit_ns, logged, order, stale, tidy
-from envs.telemetry.expected import Limits, joint_findings, limit_findings
+from envs.telemetry.channels import MEASURED, channel, gaps_ns, logged, order, stale, tidy
+from envs.telemetry.expected import Limits, joint_findings, limit_findings, named_findings
 from envs.telemetry.finding import Fault, Finding
 from envs.telemetry.plausible import relation_findings, value_findings, voltage_findings
 from envs.telemetry.recording import Recording, Stream
@@ -45,13 +46,21 @@ def check(
     start_ns = min(int(tidy(s).t_ns[0]) for s in recording.streams if len(s.t_ns))
     findings: list[Finding] = []
     for damage in recording.damage:
-        lost = "" if damage.lost_s is None else f"; {damage.lost_s:.3f} s lost"
         action = "what lies before it is kept"
-        findings.append(Finding("truncated", damage.file, 1, 0.0, action, f"{damage.detail}{lost}"))
+        detail = str(damage).removeprefix(f"{damage.file}: ")
+        findings.append(Finding("truncated", damage.file, 1, 0.0, action, detail))
+    findings.extend(clock_findings(recording))
     for stream in recording.streams:
-        findings.extend(_stream_findings(stream, start_ns))
-        findings.extend(value_findings(stream, start_ns))
-        findings.extend(voltage_findings(stream))
+        told = [
+            *_stream_findings(stream, start_ns),
+            *value_findings(stream, start_ns),
+            *voltage_findings(stream),
+        ]
+        for signal in stream.signals:
+            label = recording.label(stream, signal)
+            if label != signal:
+                told = [_relabelled(finding, signal, label) for finding in told]
+        findings.extend(told)
     for signal, instead in (
         ("velocity", "the derivative of position is used"),
         ("effort", "no torque can be compared"),
@@ -62,11 +71,36 @@ def check(
         if not given:
             findings.append(Finding("missing_signal", signal, 0, 0.0, instead, "it was not logged"))
     findings.extend(relation_findings(recording))
+    findings.extend(named_findings(recording.joint_names))
     if joints is not None:
         findings.extend(joint_findings(position.joints, joints))
     if limits is not None:
         findings.extend(limit_findings(recording, limits, start_ns))
     return tuple(findings)
+
+
+def _relabelled(finding: Finding, signal: str, label: str) -> Finding:
+    """Return a finding about a signal under the label that tells the signal's stream."""
+    first, *rest = finding.channel.split("/", 1)
+    return replace(finding, channel="/".join((label, *rest))) if first == signal else finding
+
+
+def clock_findings(recording: Recording) -> Iterator[Finding]:
+    """Yield how the clocks differed that were moved onto the recording's, ± standard deviations."""
+    for name, found in recording.clocks.items():
+        fit = found.fit
+        offset = f"{found.offset_ns * 1e-9:.6f} ± {fit.offset_std_s:.6f} s"
+        skew = f"{fit.skew * 1e6:.2f} ± {fit.skew_std * 1e6:.2f} ppm"
+        if found.separable:
+            action = "offset and skew taken out"
+            detail = f"its stamps lacked {offset} and ran {skew} slow, by {found.seen}"
+        else:
+            action = "skew taken out, offset left in"
+            detail = (
+                f"it ran {skew} slow; the robot follows its {found.seen} {offset} later, which is "
+                "the clock's offset and the drive's lag together: these two cannot be told apart"
+            )
+        yield Finding("clock_offset", name, 1, 0.0, action, detail)
 
 
 def _stream_findings(stream: Stream, start_ns: int) -> Iterator[Finding]:
@@ -104,9 +138,10 @@ def _stream_findings(stream: Stream, start_ns: int) -> Iterator[Finding]:
     if len(rows) < 2:
         return
     steps = np.diff(t_ns[rows])
-    gaps = np.flatnonzero(steps > gap_limit_ns(t_ns[rows]))
+    gaps = np.flatnonzero(steps > gaps_ns(stream, t_ns[rows]))
     if len(gaps):
-        action = "held" if any("command" in s for s in stream.signals) else "bridged, not used"
+        used_on = stream.max_gap_s is None and not set(stream.signals) & set(MEASURED)
+        action = "held" if used_on else "bridged, not used"
         detail = f"longest {steps.max() * 1e-9:.3f} s, {steps[gaps].sum() * 1e-9:.3f} s in all"
         yield told("gap", rows[gaps], action, detail)
     even = np.delete(steps, gaps)

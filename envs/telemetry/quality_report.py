@@ -53,6 +53,17 @@ def write_quality(
             {"file": d.file, "at": d.at, "lost_s": d.lost_s, "detail": d.detail}
             for d in recording.damage
         ],
+        "clocks": {
+            name: {
+                "offset_s": c.offset_ns * 1e-9,
+                "offset_std_s": c.fit.offset_std_s,
+                "skew": c.fit.skew,
+                "skew_std": c.fit.skew_std,
+                "seen": c.seen,
+                "offset_taken_out": c.separable,
+            }
+            for name, c in recording.clocks.items()
+        },
         "quarantined": len({row[:2] for row in rows}),
         "findings": [
             {
@@ -80,11 +91,12 @@ def _quarantined(
         if finding.kind not in QUARANTINED:
             continue
         for stream in recording.streams:
-            if finding.channel not in (stream.name, *stream.signals):
+            labels = {signal: recording.label(stream, signal) for signal in stream.signals}
+            if finding.channel not in (stream.name, *labels.values()):
                 continue
             for row in finding.rows.tolist():
                 for signal, values in stream.signals.items():
-                    if finding.channel in (stream.name, signal):
+                    if finding.channel in (stream.name, labels[signal]):
                         rows.extend(
                             (stream.name, row, int(stream.t_ns[row]), finding.kind, signal, j, v)
                             for j, v in zip(stream.joints, values[row].tolist(), strict=True)

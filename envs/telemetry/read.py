@@ -1,16 +1,18 @@
 """Read a recording from disk as its source describes it."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from envs.errors import RecordingError, unknown
 from envs.telemetry.readers import bag2, columns, lerobot, messages, text
 from envs.telemetry.readers.contract import UNPROTECTED, Log, Table
 from envs.telemetry.readers.formats import LOGS, TABLES
-from envs.telemetry.recording import Damage, Recording, Stream
+from envs.telemetry.recording import Damage, Policy, Recording, Signal, Stream
 from envs.telemetry.source import MESSAGES, RecordingSource, StreamSource
 
 
@@ -48,12 +50,16 @@ def read(source: RecordingSource) -> Recording:
             raise RecordingError(f"joint_names: {unknown('joint', name, recorded, where=where)}")
     return Recording(
         name=source.name,
-        streams=tuple(_rename(stream, source.joint_names) for stream in content.streams),
+        streams=tuple(
+            _declared(_rename(stream, source.joint_names), described)
+            for stream, described in zip(content.streams, source.streams, strict=True)
+        ),
         sha256=sha256,
         files=files,
         metadata=content.metadata,
         protection=content.protection,
         damage=content.damage,
+        joint_names=source.joint_names,
     )
 
 
@@ -110,14 +116,16 @@ def _read(source: RecordingSource, files: tuple[Path, ...]) -> _Content:
             place |= {stream.name: path for stream in needing}
             wanted = {name for stream in needing for name in columns.names(stream)}
             tables[path] = TABLES[source.format](path, wanted)
+    streams = tuple(
+        columns.stream(tables[place[stream.name]], stream, str(place[stream.name]))
+        for stream in source.streams
+    )
+    damage = tuple(damage for table in tables.values() for damage in table.damage)
     return _Content(
-        streams=tuple(
-            columns.stream(tables[place[stream.name]], stream, str(place[stream.name]))
-            for stream in source.streams
-        ),
+        streams=streams,
         metadata=_merged(tables),
         protection={path.name: table.protection for path, table in tables.items()},
-        damage=tuple(damage for table in tables.values() for damage in table.damage),
+        damage=_lines_lost(damage, streams),
     )
 
 
@@ -148,6 +156,13 @@ def _read_messages(source: RecordingSource, files: tuple[Path, ...]) -> _Content
     )
 
 
+def _lines_lost(damage: tuple[Damage, ...], streams: Sequence[Stream]) -> tuple[Damage, ...]:
+    """Return the damage of lines that were cut off, each of which cost a sample."""
+    steps_ns = [np.median(np.diff(s.t_ns)) for s in streams if len(s.t_ns) > 1]
+    lost_s = float(max(steps_ns, default=0)) * 1e-9
+    return tuple(replace(d, lost_s=lost_s) if lost_s > 0 else d for d in damage)
+
+
 def join(logs: list[Log]) -> Log:
     """Return the logs of a split bag as one, in order."""
     if len(logs) == 1:
@@ -171,10 +186,29 @@ def join(logs: list[Log]) -> Log:
     )
 
 
+def _declared(stream: Stream, source: StreamSource) -> Stream:
+    """Return a stream with what its description says of its clock and of resampling."""
+    policies: dict[Signal, Policy] = {
+        signal: described.resample
+        for signal, described in source.signals.items()
+        if described.resample is not None
+    }
+    return replace(stream, clock=source.clock, max_gap_s=source.max_gap_s, policies=policies)
+
+
 def _rename(stream: Stream, joint_names: Mapping[str, str]) -> Stream:
-    joints = tuple(joint_names.get(name, name) for name in stream.joints)
-    if len(set(joints)) != len(joints):
+    """Return a stream with the stage's names, without the joints that are left out."""
+    joints = [joint_names.get(name, name) for name in stream.joints]
+    kept = [i for i, name in enumerate(joints) if name]
+    names = tuple(joints[i] for i in kept)
+    if not names:
+        raise RecordingError(f"stream '{stream.name}': joint_names leaves out all of its joints")
+    if len(set(names)) != len(names):
         raise RecordingError(
-            f"stream '{stream.name}': joint_names gives two joints one name: {', '.join(joints)}"
+            f"stream '{stream.name}': joint_names gives two joints one name: {', '.join(names)}"
         )
-    return replace(stream, joints=joints)
+    if len(kept) == len(joints):
+        return replace(stream, joints=names)
+    signals = {signal: values[:, kept] for signal, values in stream.signals.items()}
+    start = None if stream.start is None else stream.start[kept]
+    return replace(stream, joints=names, signals=signals, start=start)

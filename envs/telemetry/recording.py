@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from envs.errors import RecordingError
+from envs.telemetry.clocks import ClockFit
 
 Signal = Literal[
     "position",
@@ -23,6 +24,7 @@ Signal = Literal[
     "load",
     "enabled",
 ]
+Policy = Literal["linear", "spline", "hold"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Damage:
     at: int
     lost_s: float | None = None
 
+    def __str__(self) -> str:
+        """The damage in one line, with the time that it cost."""
+        lost = "the time lost is not known" if self.lost_s is None else f"{self.lost_s:.3f} s lost"
+        return f"{self.file}: {self.detail}; {lost}"
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -52,6 +59,9 @@ class Stream:
         joints: Joint names, in column order.
         signals: Values as recorded, converted to SI; NaN where nothing was logged.
         start: Position at which the integral of command_velocity starts, where it is known.
+        clock: The name of its clock, where the description says that it is not the others'.
+        max_gap_s: Samples further apart have a gap between them; None: `gap_limit_ns` rules.
+        policies: How signals are resampled, where the description says so.
     """
 
     name: str
@@ -59,6 +69,9 @@ class Stream:
     joints: tuple[str, ...]
     signals: Mapping[Signal, Float[np.ndarray, "sample joint"]]
     start: Float[np.ndarray, "joint"] | None = None
+    clock: str = ""
+    max_gap_s: float | None = None
+    policies: Mapping[Signal, Policy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse arrays which do not belong together."""
@@ -76,6 +89,30 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Synchrony:
+    """How a clock differs from the recording's, and what was done about it.
+
+    Attributes:
+        fit: On seconds since `first_ns` (the recording's clock) and `base_ns` (this one).
+        seen: What both clocks have seen.
+        separable: Both have measured it, so that offset and skew were taken out; else it is a
+            command that the robot follows: the skew was taken out, while the offset holds the
+            drive's lag as well and was left in.
+    """
+
+    fit: ClockFit
+    first_ns: int
+    base_ns: int
+    seen: str
+    separable: bool
+
+    @property
+    def offset_ns(self) -> int:
+        """What has to be added to a stamp of this clock at the middle of the recording, ns."""
+        return self.first_ns - self.base_ns + round(self.fit.offset_s * 1e9)
+
+
+@dataclass(frozen=True)
 class Recording:
     """A recording as it lies on disk: its streams, and what identifies its files.
 
@@ -84,6 +121,8 @@ class Recording:
         metadata: What the files say beside their samples, as text.
         protection: File name → what guards its bytes: "crc checked", or "unprotected".
         damage: What could not be read of a file that was salvaged.
+        joint_names: What the description calls recorded joints otherwise; "" for those left out.
+        clocks: How the clocks differed of streams that were moved onto the recording's.
     """
 
     name: str
@@ -93,3 +132,10 @@ class Recording:
     metadata: Mapping[str, str] = field(default_factory=dict)
     protection: Mapping[str, str] = field(default_factory=dict)
     damage: tuple[Damage, ...] = ()
+    joint_names: Mapping[str, str] = field(default_factory=dict)
+    clocks: Mapping[str, Synchrony] = field(default_factory=dict)
+
+    def label(self, stream: Stream, signal: Signal) -> str:
+        """Return what a signal is called in findings: by its stream too where another gives it."""
+        first = next(s for s in self.streams if signal in s.signals)
+        return signal if first is stream else f"{stream.name}:{signal}"

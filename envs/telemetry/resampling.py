@@ -1,13 +1,12 @@
 """Values of a channel at other instants: held, linear or by a spline, never across a gap unsaid."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.interpolate import CubicSpline
 
-Policy = Literal["linear", "spline", "hold"]
+from envs.telemetry.recording import Policy
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,8 @@ def places(
     share = exact_ns - (t_ns - t_ns[0])[before]
     share /= steps[before]
     np.clip(share, 0.0, 1.0, out=share)
+    # The last stamp itself is its sample's, however the instant was rounded.
+    share[np.searchsorted(grid_ns, t_ns[-1]) :] = 1.0
     bridged = np.zeros(len(grid_ns), bool)
     gap = steps > limit_ns
     if gap.any():

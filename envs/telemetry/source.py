@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from envs.errors import RecordingError, unknown
-from envs.telemetry.recording import Signal
+from envs.telemetry.recording import Policy, Signal
 
 Format = Literal[
     "mcap",
@@ -25,6 +25,11 @@ Format = Literal[
 
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
 FORMATS: tuple[Format, ...] = get_args(Format)
+# The signals of a trajectory.
+RESAMPLED: tuple[Signal, ...] = (
+    "position", "velocity", "effort", "command_position", "command_velocity",
+)  # fmt: skip
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 # Formats of messages on topics; the others but text are tables with named columns.
 MESSAGES: tuple[Format, ...] = ("mcap", "rosbag1", "rosbag2")
 _ANGLE = {"rad": 1.0, "deg": pi / 180, "rev": 2 * pi, "m": 1.0, "mm": 1e-3}
@@ -47,6 +52,7 @@ UNITS: Mapping[Signal, Mapping[str, float]] = {
 TIME_UNITS_NS: Mapping[str, int] = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 # Beyond it a time stamp in ns no longer fits into 64 bits.
 MAX_TIME_NS = 9.2e18
+MAX_GAP_S = 3600.0
 CLOCKS = ("header.stamp", "log_time")
 REGISTER_BITS = (0, 8, 16, 32)
 
@@ -78,6 +84,8 @@ class SignalSource:
         signs: 1 or -1, one for all joints or one a joint.
         offsets: Added after unit and sign, in SI, one for all joints or one a joint.
         register_bits: Width of the unsigned register that holds the signed number; 0: none.
+        resample: How it is put on another clock; without it measured signals are interpolated
+            linearly, and commands hold.
     """
 
     source: str = ""
@@ -87,6 +95,7 @@ class SignalSource:
     signs: tuple[float, ...] = ()
     offsets: tuple[float, ...] = ()
     register_bits: int = 0
+    resample: Policy | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,9 @@ class StreamSource:
         joints: Joint names in the order of the columns; messages may name their own, and a
             LeRobot folder does.
         file: The table's file, where the recording's path is a folder of several.
+        clock: A name for its clock, where that is not the clock of the positions; streams with
+            one name share one clock.
+        max_gap_s: Samples further apart have a gap between them, which nothing bridges.
     """
 
     name: str
@@ -108,6 +120,8 @@ class StreamSource:
     topic: str = ""
     joints: tuple[str, ...] = ()
     file: str = ""
+    clock: str = ""
+    max_gap_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +131,8 @@ class RecordingSource:
     Attributes:
         path: The file; the folder of the text files, of several tables, of a split ROS 2 bag or
             of a LeRobot data set.
-        joint_names: Recorded name → the stage's name, for joints that are called otherwise.
+        joint_names: Recorded name → the stage's name, for joints that are called otherwise, or
+            "" for those that are left out.
         episode: Which episode of a LeRobot data set.
     """
 
@@ -133,18 +148,20 @@ class RecordingSource:
         where = f"recording '{self.name}'"
         if not self.streams:
             raise RecordingError(f"{where}: it needs at least one stream")
-        given: dict[str, str] = {}
+        given: dict[tuple[str, str], str] = {}
         for stream in self.streams:
             _check_stream(stream, self.format, f"{where}, stream '{stream.name}'")
             for signal in stream.signals:
-                if signal in given:
+                # A signal that two clocks have seen tells how they differ.
+                first = given.setdefault((signal, stream.clock), stream.name)
+                if first != stream.name:
                     raise RecordingError(
-                        f"{where}: streams '{given[signal]}' and '{stream.name}' both give {signal}"
+                        f"{where}: streams '{first}' and '{stream.name}' both give {signal}"
                     )
-                given[signal] = stream.name
-        if "position" not in given:
+        signals = {signal for signal, _ in given}
+        if "position" not in signals:
             raise RecordingError(f"{where}: no stream gives 'position'")
-        if {"command_position", "command_velocity"} <= set(given):
+        if {"command_position", "command_velocity"} <= signals:
             raise RecordingError(f"{where}: give command_position or command_velocity, not both")
 
 
@@ -172,6 +189,10 @@ def _check_stream(stream: StreamSource, kind: Format, where: str) -> None:
         raise RecordingError(f"{where}: a joint is listed twice: {', '.join(stream.joints)}")
     if stream.file and (kind in MESSAGES or kind in ("text", "lerobot")):
         raise RecordingError(f"{where}: {kind} has no 'file' for a stream; leave it out")
+    if stream.max_gap_s is not None and not 0 < stream.max_gap_s <= MAX_GAP_S:
+        raise RecordingError(
+            f"{where}: max_gap_s is {stream.max_gap_s}; allowed: above 0, up to {MAX_GAP_S:g}"
+        )
     if not stream.signals:
         raise RecordingError(f"{where}: it gives no signal; allowed: {', '.join(SIGNALS)}")
     for signal, source in stream.signals.items():
@@ -194,6 +215,11 @@ def _check_signal(
     if source.columns and len(source.columns) != len(stream.joints):
         raise RecordingError(
             f"{where}: {signal} has {len(source.columns)} columns for {len(stream.joints)} joints"
+        )
+    if source.resample is not None and signal not in RESAMPLED:
+        raise RecordingError(
+            f"{where}: {signal} is not resampled; leave out 'resample', which is for "
+            f"{', '.join(RESAMPLED)}"
         )
     if any(sign not in (1.0, -1.0) for sign in source.signs):
         raise RecordingError(f"{where}: signs of {signal} are {source.signs}; allowed: 1, -1")
@@ -237,7 +263,8 @@ def recording_source(values: Mapping[str, Any]) -> RecordingSource:
 def _stream(name: str, value: Any, parent: str) -> StreamSource:
     where = f"{parent}: streams.{name}"
     stream = _mapping(value, where)
-    _keys(stream, where, needed=("time", "signals"), optional=("topic", "joints", "file"))
+    optional = ("topic", "joints", "file", "clock", "max_gap_s")
+    _keys(stream, where, needed=("time", "signals"), optional=optional)
     time = _mapping(stream["time"], f"{where}.time")
     _keys(time, f"{where}.time", needed=("source",), optional=("unit",))
     signals = {}
@@ -252,13 +279,18 @@ def _stream(name: str, value: Any, parent: str) -> StreamSource:
         topic=_text(stream.get("topic") or "", f"{where}.topic"),
         joints=_texts(stream.get("joints"), f"{where}.joints"),
         file=_text(stream.get("file") or "", f"{where}.file"),
+        clock=_text(stream.get("clock") or "", f"{where}.clock"),
+        max_gap_s=_seconds(stream.get("max_gap_s"), f"{where}.max_gap_s"),
     )
 
 
 def _signal(value: Any, where: str) -> SignalSource:
     given = _mapping(value, where)
-    optional = ("source", "start", "columns", "signs", "offsets", "register_bits")
+    optional = ("source", "start", "columns", "signs", "offsets", "register_bits", "resample")
     _keys(given, where, needed=("unit",), optional=optional)
+    policy = _text(given.get("resample") or "", f"{where}.resample")
+    if policy and policy not in POLICIES:
+        raise RecordingError(unknown("resample", policy, POLICIES, where=where))
     return SignalSource(
         source=_text(given.get("source") or "", f"{where}.source"),
         unit=_text(given["unit"], f"{where}.unit"),
@@ -267,6 +299,7 @@ def _signal(value: Any, where: str) -> SignalSource:
         signs=_numbers(given.get("signs"), f"{where}.signs"),
         offsets=_numbers(given.get("offsets"), f"{where}.offsets"),
         register_bits=_whole(given.get("register_bits", 0), f"{where}.register_bits"),
+        resample=next((p for p in POLICIES if p == policy), None),
     )
 
 
@@ -304,6 +337,12 @@ def _numbers(value: Any, where: str) -> tuple[float, ...]:
     if not isinstance(items, (list, tuple)) or any(type(i) not in (int, float) for i in items):
         raise RecordingError(f"{where}: a list of numbers is needed, not {value!r}")
     return tuple(float(item) for item in items)
+
+
+def _seconds(value: Any, where: str) -> float | None:
+    if value is not None and type(value) not in (int, float):
+        raise RecordingError(f"{where}: a number of seconds is needed, not {value!r}")
+    return None if value is None else float(value)
 
 
 def _whole(value: Any, where: str) -> int:

@@ -14,7 +14,7 @@ from envs.telemetry.readers.ros import Decoder, each
 from envs.telemetry.recording import Damage
 
 MAGIC = b"#ROSBAG V2.0\n"
-MESSAGE, CHUNK, CONNECTION = 0x02, 0x05, 0x07
+MESSAGE, HEADER, CHUNK, CONNECTION = 0x02, 0x03, 0x05, 0x07
 MAX_CHUNK_BYTES = 1 << 28
 
 Fields = dict[str, bytes]
@@ -37,12 +37,17 @@ def load(path: Path, topics: Collection[str] | None = None) -> Log:
     entries: dict[int, list[tuple[int, bytes]]] = {}
     damage: list[Damage] = []
     at = len(MAGIC)
+    chunks, read = 0, 0
     try:
         for place, header, body in _records(data, len(MAGIC)):
             at = place
+            if _op(header) == HEADER:
+                # 0 in a bag that was never closed.
+                chunks = _whole(header, "chunk_count", "<I")
             if _op(header) != CHUNK:
                 _take(header, body, connections, entries)
                 continue
+            read += 1
             try:
                 for _, inner, inside in _records(_inflate(header, body), 0):
                     _take(inner, inside, connections, entries)
@@ -51,7 +56,7 @@ def load(path: Path, topics: Collection[str] | None = None) -> Log:
                 damage.append(Damage(path.name, detail, at))
     except _Cut as cut:
         detail = f"it is cut off or damaged after byte {at} of {len(data)}: {cut}"
-        damage.append(Damage(path.name, detail, at))
+        damage.append(Damage(path.name, detail, at, _lost_s(entries, read, chunks)))
     decoder = Decoder(ros1=True)
     found: dict[str, Topic] = {}
     for number, fields in connections.items():
@@ -76,6 +81,14 @@ def load(path: Path, topics: Collection[str] | None = None) -> Log:
             raise RecordingError(f"{prefix}{text}") from None
         found[topic] = Topic(kind, [*before, *decoded])
     return Log(found, damage=tuple(damage))
+
+
+def _lost_s(entries: dict[int, list[tuple[int, bytes]]], read: int, chunks: int) -> float | None:
+    """Estimate the time that lies behind the cut, as if every chunk took equally long, s."""
+    stamps = [stamp for found in entries.values() for stamp, _ in found]
+    if not stamps or not read or not chunks:
+        return None
+    return (max(stamps) - min(stamps)) * 1e-9 * max(0, chunks - read) / read
 
 
 def _records(data: bytes, at: int) -> Iterator[tuple[int, Fields, bytes]]:

@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from collections.abc import Collection
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def load(path: Path, topics: Collection[str] | None = None) -> Log:
     with path.open("rb") as stream:
         head = stream.read(100)
     if head.startswith(b"\x89MCAP"):
-        return mcap_file.load(path, topics)
+        log = mcap_file.load(path, topics)
+        return replace(log, damage=tuple(_timed(d, log, path) for d in log.damage))
     if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
         raise RecordingError(f"{path}: this is neither an SQLite nor an MCAP file")
     damage = _cut(head, path)
@@ -61,7 +63,11 @@ def load(path: Path, topics: Collection[str] | None = None) -> Log:
             connection.close()
             uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
             connection = sqlite3.connect(uri, uri=True)
-        return _read(connection, path, topics, damage)
+        cut = bool(damage)
+        log = _read(connection, path, topics, damage)
+        if not cut:
+            return log
+        return replace(log, damage=(_timed(log.damage[0], log, path, _said(head)),))
     except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
         raise RecordingError(f"{path}: this is no whole ROS 2 bag: {one_line(error)}") from None
     finally:
@@ -73,9 +79,41 @@ def _page(head: bytes) -> int:
     return 65536 if size in (0, 1) else size
 
 
+def _said(head: bytes) -> int:
+    """Return how long the file says that it is (https://sqlite.org/fileformat.html), bytes."""
+    return _page(head) * int.from_bytes(head[28:32], "big")
+
+
+def _timed(cut: Damage, log: Log, path: Path, said: int = 0) -> Damage:
+    """Return what was cut off with the time that it cost.
+
+    metadata.yaml knows how long a bag of one file is; else it is estimated from the bytes that
+    lack, as if each took equally long.
+    """
+    stamps = [stamp for topic in log.topics.values() for stamp, _ in topic.entries]
+    if cut.lost_s is not None or not stamps:
+        return cut
+    span_s = (max(stamps) - min(stamps)) * 1e-9
+    whole_s = _duration_s(path)
+    if whole_s is not None:
+        return replace(cut, lost_s=max(0.0, whole_s - span_s))
+    if not said:
+        return cut
+    detail = f"{cut.detail}; the time is estimated from the bytes"
+    return replace(cut, detail=detail, lost_s=span_s * (said - cut.at) / cut.at)
+
+
+def _duration_s(path: Path) -> float | None:
+    told = path.with_name("metadata.yaml")
+    if not told.is_file() or len(files(path.parent)) > 1:
+        return None
+    text = told.read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"^  duration:\s+nanoseconds: (\d+)\s*$", text, re.MULTILINE)
+    return int(found.group(1)) * 1e-9 if found else None
+
+
 def _cut(head: bytes, path: Path) -> list[Damage]:
-    """Compare the size of the file with what its header says (https://sqlite.org/fileformat.html)."""
-    said = _page(head) * int.from_bytes(head[28:32], "big")
+    said = _said(head)
     size = path.stat().st_size
     if said <= size:
         return []
@@ -134,8 +172,12 @@ def _rows(
         rows += _one_by_one(connection, topic, max(known, default=0) + 1)
         if not rows:
             raise
-        detail = f"some pages are lost or damaged: {one_line(error)}; {len(rows)} messages are left"
-        damage.append(Damage(path.name, detail, max(known, default=0), _lost_s(rows)))
+        left = f"{len(rows)} messages are left"
+        if damage:
+            damage[0] = replace(damage[0], detail=f"{damage[0].detail}; {left}")
+        else:
+            detail = f"some pages are lost or damaged: {one_line(error)}; {left}"
+            damage.append(Damage(path.name, detail, max(known, default=0), _lost_s(rows)))
     if any(type(t) is not int or not isinstance(data, bytes) for _, t, data in rows):
         raise RecordingError(f"{path}: a message is not bytes with a time")
     return [(stamp, data) for _, stamp, data in rows]

@@ -59,10 +59,12 @@ def guess(path: Path) -> Format:
             return "lerobot"
         if any(p.suffix in bag2.SUFFIXES for p in path.iterdir()):
             return "rosbag2"
+        if any(p.suffix == ".txt" for p in path.iterdir()):
+            return "text"
         found = ", ".join(sorted(p.name for p in path.iterdir())[:20]) or "nothing"
         raise RecordingError(
-            f"{path}: this folder is neither a LeRobot data set nor a ROS 2 bag; name one file of "
-            f"it. It holds: {found}"
+            f"{path}: this folder is no LeRobot data set, no ROS 2 bag and holds no .txt files; "
+            f"name one file of it. It holds: {found}"
         )
     if path.suffix.lower() not in SUFFIXES:
         raise RecordingError(

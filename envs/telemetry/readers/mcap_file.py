@@ -1,5 +1,6 @@
 """MCAP: messages in chunks with a checksum each; a damaged chunk costs that chunk only."""
 
+import struct
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from envs.telemetry.readers.ros import ENCODINGS, Decoder, decode_json, each
 from envs.telemetry.recording import Damage
 
 MAX_CHUNK_BYTES = 1 << 30
+# The first byte of a chunk; its length, first and last time follow: https://mcap.dev/spec.
+CHUNK = 0x06
 
 
 class _Contents:
@@ -68,9 +71,11 @@ def _read(stream: Any, path: Path, contents: _Contents) -> None:
     reader = StreamReader(
         stream, emit_chunks=True, validate_crcs=True, record_size_limit=max(size, 1)
     )
+    whole = 0
     try:
         for record in reader.records:
-            _take(record, path, stream.tell(), contents)
+            whole = stream.tell()
+            _take(record, path, whole, contents)
     except CRCValidationError:
         raise RecordingError(
             f"{path}: its data are damaged (the checksum of the whole does not fit); nobody can "
@@ -85,7 +90,20 @@ def _read(stream: Any, path: Path, contents: _Contents) -> None:
             contents.damage.append(Damage(path.name, detail, stream.tell(), 0.0))
         else:
             detail = f"it is cut off or damaged at byte {stream.tell()} of {size}: {fault}"
-            contents.damage.append(Damage(path.name, detail, stream.tell()))
+            lost_s = _lost_s(stream, whole)
+            if lost_s is not None:
+                detail += "; what lay behind that chunk is not known"
+            contents.damage.append(Damage(path.name, detail, stream.tell(), lost_s))
+
+
+def _lost_s(stream: Any, at: int) -> float | None:
+    """Return the time that a torn chunk spans, which its first bytes tell, s."""
+    stream.seek(at)
+    head = stream.read(25)
+    if len(head) < 25 or head[0] != CHUNK:
+        return None
+    start_ns, end_ns = struct.unpack_from("<QQ", head, 9)
+    return 1e-9 * float(max(0, end_ns - start_ns))
 
 
 def _take(record: Any, path: Path, at: int, contents: _Contents) -> None:

@@ -56,7 +56,12 @@ def _read_stream(folder: Path, source: StreamSource) -> Stream:
     return Stream(source.name, t_ns, source.joints, signals, start)
 
 
-def _numbers(path: Path) -> Float[np.ndarray, "row column"]:
+def numbers(path: Path) -> Float[np.ndarray, "row column"]:
+    """Read a table of numbers.
+
+    Raises:
+        RecordingError: The file is something else.
+    """
     try:
         with warnings.catch_warnings():
             # An empty file is an error here, not a warning.
@@ -70,7 +75,7 @@ def _numbers(path: Path) -> Float[np.ndarray, "row column"]:
 
 
 def _time(path: Path, unit: str) -> Int[np.ndarray, "sample"]:
-    values = _numbers(path)
+    values = numbers(path)
     if values.shape[1] != 1:
         raise RecordingError(f"{path}: one time stamp a line is needed, not {values.shape[1]}")
     t = values[:, 0] * TIME_UNITS_NS[unit]
@@ -81,7 +86,7 @@ def _time(path: Path, unit: str) -> Int[np.ndarray, "sample"]:
 
 
 def _samples(path: Path, joints: int) -> Float[np.ndarray, "sample joint"]:
-    values = _numbers(path)
+    values = numbers(path)
     if values.shape[1] not in (1, joints):
         raise RecordingError(
             f"{path}: 1 or {joints} numbers a line are needed, not {values.shape[1]}"

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,7 @@ from hypothesis import strategies as st
 
 from envs.errors import RecordingError
 from envs.telemetry.alignment import align
-from envs.telemetry.recording import Recording, Stream
-from envs.telemetry.resampling import Policy
+from envs.telemetry.recording import Policy, Recording, Stream
 from tests.envs.telemetry.tiny import recording
 
 JOINTS = ("a", "b")
@@ -29,6 +29,13 @@ def shuffled(source: Recording, rng: np.random.Generator) -> Recording:
         return replace(stream, t_ns=stream.t_ns[rows], signals=signals)
 
     return replace(source, streams=tuple(shuffle(s) for s in source.streams))
+
+
+def declared(source: Recording, stream: int = 0, **said: Any) -> Recording:
+    """Return the recording with what a description says of one of its streams."""
+    streams = list(source.streams)
+    streams[stream] = replace(streams[stream], **said)
+    return replace(source, streams=tuple(streams))
 
 
 def test_a_smooth_signal_is_met_between_jittered_samples() -> None:
@@ -144,7 +151,7 @@ def test_any_measured_signal_can_have_the_gap() -> None:
     result = align(recording(T, {"position": wave(T), "effort": tau}), JOINTS)
     assert result.tau is not None and np.isfinite(result.tau).all()
     assert np.flatnonzero(~result.measured)[[0, -1]].tolist() == [397, 479]
-    narrow = align(recording(T, {"position": wave(T)}), JOINTS, max_gap_s=0.001)
+    narrow = align(declared(recording(T, {"position": wave(T)}), max_gap_s=0.001), JOINTS)
     assert np.flatnonzero(narrow.measured).tolist() == list(range(0, 2001, 4))
 
 
@@ -174,14 +181,14 @@ def test_a_spline_tells_a_smooth_signal_better_and_a_held_one_repeats_its_sample
     smooth = recording(t, {"position": np.sin(6 * t)[:, None]}, joints=("a",))
 
     def error(policy: Policy) -> float:
-        aligned = align(smooth, ["a"], policy=policy)
+        aligned = align(declared(smooth, policies={"position": policy}), ["a"])
         inside = (aligned.t_s > 0.1) & (aligned.t_s < 1.8)
         return float(np.abs(aligned.q[:, 0] - np.sin(6 * aligned.t_s))[inside].max())
 
     # Linear: h²/8·max|q''| = 1e-4/8·36; cubic: 5/384·h⁴·6⁴.
     assert error("linear") == pytest.approx(4.5e-4, rel=0.02)
     assert error("spline") < 2e-7
-    held = align(smooth, ["a"], policy="hold")
+    held = align(declared(smooth, policies={"position": "hold"}), ["a"])
     assert set(held.q[:, 0]) <= set(np.sin(6 * t))
     assert held.q[15, 0] == np.sin(6 * t[1])
 
@@ -189,7 +196,8 @@ def test_a_spline_tells_a_smooth_signal_better_and_a_held_one_repeats_its_sample
 def test_a_spline_stops_at_a_gap() -> None:
     t = np.concatenate([np.arange(50), np.arange(100, 150)]) * 0.01
     q = np.where(t < 0.7, 0.0, 1.0) + 1e-3 * np.sin(40 * t)
-    aligned = align(recording(t, {"position": q[:, None]}, joints=("a",)), ["a"], policy="spline")
+    source = recording(t, {"position": q[:, None]}, joints=("a",))
+    aligned = align(declared(source, policies={"position": "spline"}), ["a"])
     bridged = (aligned.t_s > t[49]) & (aligned.t_s < t[50])
     np.testing.assert_array_equal(aligned.measured, ~bridged)
     # A spline through the gap would swing by far more than the wave of 1e-3 on either side.
@@ -212,3 +220,45 @@ def test_a_time_unit_that_cannot_be_right_is_named() -> None:
     t = np.arange(100) * 1e5
     with pytest.raises(RecordingError, match="is the time unit right"):
         align(recording(t, {"position": t[:, None]}, joints=("a",)), ["a"])
+
+
+def test_each_signal_has_a_policy_of_its_own() -> None:
+    t = np.arange(200) * 0.01
+    wavy = np.sin(6 * t)[:, None]
+    source = recording(
+        t, {"position": wavy, "velocity": wavy}, (t, {"command_position": wavy}), joints=("a",)
+    )
+    source = declared(source, policies={"position": "spline", "velocity": "hold"})
+    aligned = align(declared(source, 1, policies={"command_position": "linear"}), ["a"])
+    assert aligned.qd is not None and aligned.q_command is not None
+    at = np.sin(6 * aligned.t_s)
+    inside = (aligned.t_s > 0.1) & (aligned.t_s < 1.8)
+    assert np.abs(aligned.q[:, 0] - at)[inside].max() < 2e-7
+    assert set(aligned.qd[:, 0]) <= set(wavy[:, 0])
+    chord = np.interp(aligned.t_s, t, wavy[:, 0])
+    np.testing.assert_allclose(aligned.q_command[:, 0], chord, atol=1e-12)
+
+
+def test_a_command_holds_no_longer_than_its_declared_gap() -> None:
+    t_c = np.array([0.0, 0.01, 0.02, 1.5, 2.0])
+    source = recording(T, {"position": wave(T)}, (t_c, {"command_position": np.ones((5, 2))}))
+    assert align(source, JOINTS).measured.all()
+    valid = align(declared(source, 1, max_gap_s=0.6), JOINTS).measured
+    assert np.flatnonzero(~valid)[[0, -1]].tolist() == [21, 1499]
+    assert (~valid).sum() == 1479
+
+
+def test_the_last_command_counts_at_its_own_instant() -> None:
+    for last in (0.3, 0.7, 1.9, 0.1 + 0.2):
+        t_c = np.array([0.0, last])
+        source = recording(T, {"position": wave(T)}, (t_c, {"command_position": [[1, 1], [2, 2]]}))
+        command = align(source, JOINTS).q_command
+        assert command is not None
+        assert command[:-1].tolist() == [[1, 1]] * (len(command) - 1)
+        assert command[-1].tolist() == [2, 2]
+
+
+def test_several_clocks_are_refused_until_they_are_one() -> None:
+    source = declared(recording(T, {"position": wave(T)}), clock="camera")
+    with pytest.raises(RecordingError, match="several clocks: synchronise it"):
+        align(source, JOINTS)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 
 from envs.errors import RecordingError
+from envs.telemetry.quality import check
 from envs.telemetry.read import read
 from envs.telemetry.source import RecordingSource, recording_source
 from tests.envs.telemetry import written
@@ -107,6 +109,20 @@ def test_registers_signs_offsets_and_units_make_si(tmp_path: Path) -> None:
     np.testing.assert_allclose(stream.signals["position"], np.radians(degrees) + np.array([0, 0.5]))
     path.write_text("t,a,b\n0,65532,1\n1,-4,3\n")
     refused(source, "register_bits is 16, but the numbers are not whole ones from 0 to 65535")
+
+
+def test_a_joint_can_be_left_out_and_is_told(tmp_path: Path) -> None:
+    source = written.csv(tmp_path)
+    recording = read(replace(source, joint_names={"b": "", "c": "elbow"}))
+    (stream,) = recording.streams
+    assert stream.joints == ("a", "elbow")
+    np.testing.assert_array_equal(stream.signals["position"], Q[:, [0, 2]])
+    told = {(f.kind, f.channel): f for f in check(recording, joints=["a", "elbow", "tool"])}
+    assert told["added_joint", "b"].action == "left out, as declared"
+    assert told["renamed_joint", "joint_names"].detail == "c is elbow"
+    assert told["missing_joint", "tool"].action == "left out"
+    with pytest.raises(RecordingError, match="leaves out all of its joints"):
+        read(replace(source, joint_names=dict.fromkeys(JOINTS, "")))
 
 
 def test_two_files_and_two_clocks_make_one_recording(tmp_path: Path) -> None:
