@@ -34,7 +34,7 @@ def signals(
         heldout: Samples that judge; they are shaded.
         use: Samples outside are left blank, as no claim is made about them.
     """
-    figure, axes = _column(len(joints), width_in=10.0, height_in=1.25)
+    figure, axes = figure_of(len(joints), width_in=10.0, height_in=1.25)
     step = max(1, len(t_s) // 4000)
     shaded = [] if heldout is None else _stretches(t_s, heldout)
     for column, (axis, joint) in enumerate(zip(axes, joints, strict=True)):
@@ -65,24 +65,7 @@ def signals(
         )
     axes[-1].set_xlabel("time, s", fontsize=8)
     axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, frameon=False)
-    return _png(figure)
-
-
-def sampling(t_ns: Mapping[str, np.ndarray]) -> bytes:
-    """Draw the time between samples over time, one axis a stream: jitter, repeats and gaps."""
-    figure, axes = _column(len(t_ns), width_in=10.0, height_in=1.4)
-    for axis, (name, stamps) in zip(axes, t_ns.items(), strict=True):
-        # On a logarithmic axis a repeated stamp, a step of 0, stands at the bottom.
-        step_ms = np.maximum(np.diff(stamps) / 1e6, 0.01)
-        axis.plot((stamps[1:] - stamps[0]) / 1e9, step_ms, ".", markersize=2, color="#1673b1")
-        axis.set_yscale("log")
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter("")
-        axis.set_ylabel("step, ms", fontsize=8)
-        axis.set_title(name, fontsize=8, loc="left")
-        axis.margins(x=0)
-    axes[-1].set_xlabel("time, s", fontsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def _stretches(
@@ -93,17 +76,21 @@ def _stretches(
     return [(float(t_s[a]), float(t_s[b - 1])) for a, b in edges.reshape(-1, 2)]
 
 
-def _column(count: int, *, width_in: float, height_in: float) -> "tuple[Figure, list[Axes]]":
+def figure_of(
+    rows: int, *, width_in: float, height_in: float, columns: int = 1, shared: bool = True
+) -> "tuple[Figure, list[Axes]]":
+    """Return a figure of so many axes, row by row; those of one column share their time."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width_in, 0.5 + height_in * count), dpi=_DPI, layout="constrained")
-    axes = list(figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0])
+    figure = Figure(figsize=(width_in, 0.5 + height_in * rows), dpi=_DPI, layout="constrained")
+    axes = list(figure.subplots(rows, columns, sharex=shared, squeeze=False).flat)
     for axis in axes:
-        _plain(axis)
+        unframed(axis)
     return figure, axes
 
 
-def _plain(axis: "Axes") -> None:
+def unframed(axis: "Axes") -> None:
+    """Leave of an axis what a reader needs."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", color="#dddddd", linewidth=0.5)
     axis.tick_params(labelsize=7)
@@ -115,7 +102,8 @@ def _short(joint: str) -> str:
     return joint.rsplit("_", 1)[-1]
 
 
-def _png(figure: "Figure") -> bytes:
+def png(figure: "Figure") -> bytes:
+    """Return a figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

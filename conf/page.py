@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from omegaconf import OmegaConf
 
-from calibration import plots
+from calibration import plots, recording_plots
 from calibration.report import Page
 from conf.outcome import Calibrated, Images, Judged, Outcome, Prepared
 from conf.schema import Config, Task
 from conf.session import versions
 from envs.telemetry.filtering import lowpass
+from envs.telemetry.finding import Finding
 
 _TITLES = {
     Task.pipeline: "From telemetry to training images",
@@ -60,18 +61,54 @@ def _cards(outcome: Outcome) -> list[tuple[str, str]]:
 
 
 def _recording(page: Page, data: Prepared) -> None:
+    recording, findings = data.recording, data.findings
     page.section("Recording", "What was found in it, and what was done about it.")
-    rows = [
-        [f.kind, f.channel, str(f.count), f"{f.first_s:.3f}", f.action, f.detail]
-        for f in data.findings
-    ]
+    head = ["finding", "where", "count", "first at, s", "what was done", "detail"]
+    rows = _grouped(findings)
     if rows:
-        head = ["finding", "where", "count", "first at, s", "what was done", "detail"]
         page.table(head, rows, text_columns=(0, 1, 4, 5))
     else:
         page.text("Nothing was wrong with it.")
-    stamps = {stream.name: stream.t_ns for stream in data.recording.streams}
-    page.image(plots.sampling(stamps), "time between samples")
+    if len(rows) < len(findings):
+        with page.folded(f"All {len(findings)} findings, joint by joint"):
+            page.table(head, [_row(f) for f in findings], text_columns=(0, 1, 4, 5))
+    drawn = recording_plots.timeline(recording, findings)
+    if drawn is not None:
+        page.text("When it was found, and how many samples it concerns:")
+        page.image(drawn, "findings over time")
+    drawn = recording_plots.closer_look(recording, findings)
+    if drawn is not None:
+        page.text("A closer look at the first of each kind that shows in a signal:")
+        page.image(drawn, "signals about the first finding of each kind")
+    page.text("The time between one sample and the next, in the order in which they were logged:")
+    page.image(recording_plots.sampling(recording), "time between samples")
+    files = [[name, recording.protection.get(name, "unprotected")] for name in recording.sha256]
+    page.table(["file", "what guards its bytes"], files, text_columns=(0, 1))
+
+
+def _row(finding: Finding) -> list[str]:
+    first = f"{finding.first_s:.3f}"
+    count = str(finding.count)
+    return [finding.kind, finding.channel, count, first, finding.action, finding.detail]
+
+
+def _grouped(findings: Sequence[Finding]) -> list[list[str]]:
+    """Return the rows of the table, with one for all joints that have one thing in common."""
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in findings:
+        signal, _, joint = finding.channel.partition("/")
+        key = (finding.kind, signal if joint else finding.channel, finding.action)
+        groups.setdefault(key, []).append(finding)
+    rows = []
+    for (_, where, _), found in groups.items():
+        row = _row(min(found, key=lambda f: f.first_s))
+        if len(found) > 1:
+            joints = [f.channel.partition("/")[2] for f in found]
+            row[1] = f"{where}, {len(joints)} joints"
+            row[2] = str(sum(f.count for f in found))
+            row[5] = f"{row[5]} ({joints[0]}; the others are below)"
+        rows.append(row)
+    return rows
 
 
 def _replays(page: Page, judged: Judged, *, other: bool) -> None:

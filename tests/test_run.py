@@ -328,6 +328,12 @@ def test_a_torn_recording_completes_with_an_exit_code_of_its_own(tmp_path: Path)
     quality = json.loads((tmp_path / "run" / "quality.json").read_text())
     assert [f["channel"] for f in quality["findings"] if f["kind"] == "truncated"] == ["torn.mcap"]
     assert 0 < quality["damage"][0]["lost_s"] < 2
+    missing = {f["channel"] for f in quality["findings"] if f["kind"] == "missing_joint"}
+    assert missing == {"panda_finger_joint1", "panda_finger_joint2"}
+    page = (tmp_path / "run" / "report.html").read_text()
+    for picture in ("findings over time", "time between samples"):
+        assert f'<img alt="{picture}"' in page
+    assert "crc checked" in page
 
 
 def test_a_sweep_goes_on_after_a_torn_recording(tmp_path: Path) -> None:

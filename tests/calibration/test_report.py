@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.plots import sampling, signals
+from calibration.plots import signals
 from calibration.report import Page
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -59,4 +59,3 @@ def test_figures_are_pictures() -> None:
     use = t_s > 0.1
     drawn = signals(t_s, {"measured": values}, ["a", "b"], unit="rad", heldout=t_s > 0.7, use=use)
     assert drawn.startswith(PNG)
-    assert sampling({"states": np.array([0, 0, 10**6])}).startswith(PNG)
