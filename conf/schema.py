@@ -5,7 +5,6 @@ dataclasses; `__post_init__` checks ranges. `typed` gives the tasks plain object
 below `conf/` sees OmegaConf.
 """
 
-import math
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -20,12 +19,13 @@ from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from assets import catalog
+from conf.checks import between
+from conf.imaging import CameraConfig, SensorConfig, optics
 from conf.split import Split, part
 from envs.errors import ConfigError, unknown
 from envs.telemetry.source import UNITS, RecordingSource, recording_source
-from generators.camera import Lens, check_border
-from generators.distortion import Distortion
 from generators.labels.conventions import Label
+from generators.optics import Optics
 from generators.ranges import Ranges
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -150,40 +150,6 @@ class ImagesConfig:
 
 
 @dataclass
-class CameraConfig:
-    """A calibrated camera, for pictures of images.width × images.height; the stage's without it.
-
-    The centre of the top-left pixel is (0, 0). `distortion` is OpenCV's list: k1 k2 p1 p2 [k3 [k4
-    k5 k6]].
-    """
-
-    fx: float | None = None
-    fy: float | None = None
-    cx: float | None = None
-    cy: float | None = None
-    distortion: list[float] = field(default_factory=list)
-
-    def lens(self, width: int, height: int) -> Lens | None:
-        """Return it, or None for the stage's own.
-
-        Raises:
-            ConfigError: Only some of the numbers are given, or they make no camera.
-        """
-        fx, fy, cx, cy = self.fx, self.fy, self.cx, self.cy
-        if fx is None or fy is None or cx is None or cy is None:
-            if self.distortion or not fx is fy is cx is cy is None:
-                raise ConfigError("camera needs all of fx, fy, cx and cy, or none of its keys")
-            return None
-        between("camera.fx", fx, 1.0, 1e6)
-        between("camera.fy", fy, 1.0, 1e6)
-        between("camera.cx", cx, 0.0, width - 1.0)
-        between("camera.cy", cy, 0.0, height - 1.0)
-        lens = Lens(fx, fy, cx, cy, Distortion.from_opencv(self.distortion))
-        check_border(lens, width, height)
-        return lens
-
-
-@dataclass
 class RandomizationConfig:
     """What varies from picture to picture; a pair is drawn uniformly between its two values."""
 
@@ -242,6 +208,7 @@ class Config:
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
+    sensor: SensorConfig = field(default_factory=SensorConfig)
     randomization: RandomizationConfig = MISSING
     recording: RecordingConfig = MISSING
 
@@ -253,10 +220,18 @@ class Config:
         if self.scene not in catalog.SCENES:
             raise ConfigError(unknown("scene", self.scene, catalog.SCENES, where="the catalogue"))
         self.recording.source()
-        self.camera.lens(self.images.width, self.images.height)
+        self.optics()
         self.split()
         between("seed", self.seed, 0, 2**63 - 1)
         between("workers", self.workers, 1, 256)
+
+    def optics(self) -> Optics:
+        """Return lens, exposure and sensors.
+
+        Raises:
+            ConfigError: One of them cannot be.
+        """
+        return optics(self.camera, self.sensor, self.images.width, self.images.height)
 
     def split(self) -> Split:
         """Return what trains and what judges.
@@ -278,12 +253,6 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
         for key, value in values.items()
         if value not in ("", [], {}, None)
     }
-
-
-def between(key: str, value: float, low: float, high: float) -> None:
-    """Raise ConfigError where a number lies outside [low, high] or is NaN."""
-    if math.isnan(value) or not low <= value <= high:
-        raise ConfigError(f"{key} is {value}; allowed: {low} to {high}")
 
 
 def register() -> None:

@@ -141,7 +141,7 @@ def make_images(session: Session, stage: Path, trajectory: Trajectory) -> Images
             height=options.height,
             workers=session.config.workers,
             ranges=session.config.randomization.ranges(),
-            lens=session.config.camera.lens(options.width, options.height),
+            optics=session.config.optics(),
             labels=options.labels,
             progress=report,
         )

@@ -5,7 +5,7 @@ Labels are those of the middle of both, so they are exact as ever.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +14,7 @@ from envs.errors import ConfigError
 from envs.frames import Pose
 from envs.telemetry.trajectory import Trajectory
 from generators.camera import Camera
+from generators.optics import Exposure
 from generators.renderer import Frame, Renderer
 from generators.scenario import Scenario, Studio, body_poses
 from generators.srgb import to_bytes, to_linear
@@ -23,41 +24,6 @@ GOLDEN_ANGLE_RAD = np.pi * (3 - np.sqrt(5))
 
 PosesAt = Callable[[float], Mapping[str, Pose]]
 """From a time (s) to where bodies are that move: name → X_WB."""
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """How light is gathered for one picture.
-
-    Attributes:
-        aperture_m: Diameter of the lens's opening, the focal length over the f-number; 0: a point.
-        focus_m: Distance along the axis at which things are sharp; None: that of what is shown.
-        shutter_s: When it opens and closes, about the picture's time.
-        samples: How many pictures are averaged.
-    """
-
-    aperture_m: float = 0.0
-    focus_m: float | None = None
-    shutter_s: tuple[float, float] = (0.0, 0.0)
-    samples: int = 16
-
-    def __post_init__(self) -> None:
-        """Refuse what gathers no light, and samples that show nothing but themselves."""
-        opened, closed = self.shutter_s
-        focus = 1.0 if self.focus_m is None else self.focus_m
-        if not (0 <= self.aperture_m < 1 and 0 < focus < np.inf and -10 <= opened <= closed <= 10):
-            raise ConfigError(
-                "an exposure needs an aperture in 0..1 m, a focus > 0 m and a shutter that opens "
-                f"before it closes, within 10 s; found {self.aperture_m} m, {self.focus_m} m and "
-                f"{list(self.shutter_s)} s"
-            )
-        if not 2 <= self.samples <= 4096:
-            raise ConfigError(f"an exposure takes 2 to 4096 samples, not {self.samples}")
-
-    @property
-    def blurs(self) -> bool:
-        """Whether there is anything to average."""
-        return self.aperture_m > 0 or self.shutter_s[0] < self.shutter_s[1]
 
 
 def expose(

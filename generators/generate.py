@@ -18,14 +18,18 @@ from envs.stage.reader import read_stage
 from envs.stage.scene import Scene
 from envs.telemetry.trajectory import Trajectory
 from generators.baseline import BaselineRenderer
-from generators.camera import Lens
-from generators.dataset import new_dataset, png, write_json, write_picture
+from generators.dataset import File, new_dataset, png, write_json, write_picture
+from generators.depth_sensor import measured_depth
+from generators.distributions import stream
+from generators.exposure import PosesAt, expose, robot_poses
 from generators.labelling import Labeller
 from generators.labels.conventions import Label
 from generators.labels.keypoints import skeleton
+from generators.optics import IDEAL, Exposure, Optics
 from generators.ranges import Ranges
-from generators.renderer import Renderer, instances_of, parts_of
-from generators.scenario import Studio, draw, prepare
+from generators.renderer import Frame, Renderer, instances_of, parts_of
+from generators.scenario import Studio, draw, prepare, stage_camera
+from generators.sensor import sensed
 from generators.textures import write_textures
 from generators.workers import run
 from generators.writers import coco, pixels
@@ -65,6 +69,7 @@ class Shoot:
     seed: int
     size: tuple[int, int]
     labels: tuple[Label, ...]
+    optics: Optics
     textures: tuple[Path, ...]
     folder: Path
 
@@ -89,8 +94,8 @@ def generate(
     height: int,
     workers: int,
     ranges: Ranges,
-    lens: Lens | None = None,
     labels: Sequence[Label] = DEFAULT_LABELS,
+    optics: Optics = IDEAL,
     progress: Progress | None = None,
 ) -> Summary:
     """Render a data set of the robot at recorded poses.
@@ -105,8 +110,8 @@ def generate(
         height: Of a picture, in pixels.
         workers: Processes; their number changes nothing in the pictures.
         ranges: What varies, and how far.
-        lens: A calibrated one; None for that of the stage's camera.
         labels: Those with a value per pixel that get a file for each picture.
+        optics: Lens, exposure and sensors.
         progress: Called after each picture.
 
     Raises:
@@ -117,11 +122,19 @@ def generate(
     started = time.monotonic()
     _check(images, seed, width, height, workers)
     scene = read_stage(stage) if isinstance(stage, Path) else stage
-    studio = prepare(scene, trajectory.joints, lens)
+    studio = prepare(scene, trajectory.joints, optics.lens)
     with new_dataset(out) as folder, tempfile.TemporaryDirectory() as scrap:
         textures = write_textures(Path(scrap), seed)
         shoot = Shoot(
-            studio, trajectory, ranges, seed, (width, height), tuple(labels), textures, folder
+            studio,
+            trajectory,
+            ranges,
+            seed,
+            (width, height),
+            tuple(labels),
+            optics,
+            textures,
+            folder,
         )
         shots: dict[int, Shot] = {}
         for index, shot in run(partial(_session, shoot), images, workers):
@@ -154,20 +167,24 @@ def _session(shoot: Shoot) -> Iterator[Callable[[int], Shot]]:
     renderer = BaselineRenderer(shoot.studio.scene, shoot.textures)
     try:
         labeller = Labeller.of(shoot.studio, shoot.trajectory, renderer.parts, shoot.labels)
-        yield partial(_take, shoot, renderer, labeller)
+        poses_at = robot_poses(shoot.studio, shoot.trajectory)
+        yield partial(_take, shoot, renderer, labeller, poses_at)
     finally:
         renderer.close()
 
 
-def _take(shoot: Shoot, renderer: Renderer, labeller: Labeller, index: int) -> Shot:
+def _take(
+    shoot: Shoot, renderer: Renderer, labeller: Labeller, poses_at: PosesAt, index: int
+) -> Shot:
     """Draw, render, label and write one picture."""
     studio = shoot.studio
     scenario = draw(
         studio, shoot.trajectory, shoot.ranges, seed=shoot.seed, index=index, size=shoot.size
     )
-    frame = renderer.render(scenario)
+    exposure = shoot.optics.exposure or Exposure.from_stage(stage_camera(studio.scene))
+    frame = expose(renderer, scenario, exposure, poses_at, stream(shoot.seed, index, "exposure"))
     labelled = labeller.label(renderer, scenario, frame)
-    files = {"rgb": png(frame.rgb)}
+    files = _sensed(shoot, index, frame)
     files |= {label.name: pixels.encode(label, labelled.shown) for label in shoot.labels}
     written = {kind: write_picture(shoot.folder, index, kind, f) for kind, f in files.items()}
     entries = coco.annotations(
@@ -175,6 +192,20 @@ def _take(shoot: Shoot, renderer: Renderer, labeller: Labeller, index: int) -> S
     )
     paths = {kind: path for kind, (path, _) in written.items()}
     return Shot(coco.image(scenario, paths, studio.tree.joints), entries, dict(written.values()))
+
+
+def _sensed(shoot: Shoot, index: int, frame: Frame) -> dict[str, File]:
+    """Return the files of what the camera's sensors make of a picture."""
+    rgb, optics = frame.rgb, shoot.optics
+    if optics.sensor is not None:
+        rng = stream(shoot.seed, index, "sensor")
+        axis = frame.camera.cx, frame.camera.cy
+        rgb = sensed(rgb, optics.sensor.draw(rng), rng, axis=axis)
+    files = {"rgb": png(rgb)}
+    if optics.depth_sensor:
+        depth_m = measured_depth(frame, stream(shoot.seed, index, "depth_sensor"))
+        files["sensor_depth"] = png(pixels.to_millimetres(depth_m))
+    return files
 
 
 def _categories(studio: Studio) -> list[coco.Json]:
@@ -211,7 +242,7 @@ def _write_lists(shoot: Shoot, shots: list[Shot]) -> dict[str, int]:
         "seed": shoot.seed,
         "size": list(shoot.size),
         "ranges": dataclasses.asdict(shoot.ranges),
-        "lens": dataclasses.asdict(shoot.studio.lens) if shoot.studio.lens else None,
+        "optics": dataclasses.asdict(shoot.optics),
         "labels": [label.name for label in shoot.labels],
         "renderer": BaselineRenderer.__name__,
         "versions": {

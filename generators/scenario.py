@@ -101,6 +101,11 @@ def prepare(scene: Scene, joints: tuple[str, ...], lens: Lens | None = None) -> 
     )
 
 
+def stage_camera(scene: Scene) -> StageCamera:
+    """Return the camera whose lens is used: the stage's first, or a usual one."""
+    return (*scene.cameras, DEFAULT_CAMERA)[0]
+
+
 def body_poses(tree: Tree, q: Float[np.ndarray, "joint"]) -> dict[str, Pose]:
     """Return X_WB of all bodies of the robot at joint positions in the tree's order."""
     poses = dict(tree.base)
@@ -221,7 +226,7 @@ def _camera(
             np.sin(elevation),
         ]
     )
-    camera = Camera.from_stage((*studio.scene.cameras, DEFAULT_CAMERA)[0], size, studio.lens)
+    camera = Camera.from_stage(stage_camera(studio.scene), size, studio.lens)
     if studio.lens is None:
         camera = replace(camera, fx=zoom * camera.fx, fy=zoom * camera.fy)
     # What is left of the picture lets the robot stand off its middle.

@@ -5,80 +5,18 @@ of the converter), white balance, sRGB, JPEG. Noise is worked out in linear ligh
 pass through here.
 """
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from envs.errors import ConfigError
-from generators.distributions import Distribution
+from generators.optics import Sensor
 from generators.srgb import to_bytes, to_linear
 
 CONVERTER_BITS = 12
 """Of the analogue-to-digital converter of a usual machine-vision sensor."""
 
 
-@dataclass(frozen=True)
-class SensorRanges:
-    """One distribution per property of the sensor.
-
-    Attributes:
-        full_well_e: Electrons at white: the fewer, the noisier.
-        read_noise_e: Standard deviation of the read-out, in electrons.
-        blur_px: Standard deviation of the lens's point spread, in pixels.
-        vignetting: Share of the light that is lost in the corner farthest from the axis.
-        white_balance: How far the gains of red and blue are off, −0.1 is 10 % too little.
-        jpeg_quality: 1..100; 0 writes no JPEG.
-    """
-
-    full_well_e: Distribution
-    read_noise_e: Distribution
-    blur_px: Distribution
-    vignetting: Distribution
-    white_balance: Distribution
-    jpeg_quality: Distribution
-
-    def draw(self, rng: np.random.Generator) -> "Sensor":
-        """Return the sensor of one picture."""
-        return Sensor(
-            full_well_e=self.full_well_e.sample(rng),
-            read_noise_e=self.read_noise_e.sample(rng),
-            blur_px=self.blur_px.sample(rng),
-            vignetting=self.vignetting.sample(rng),
-            gains=(1 + self.white_balance.sample(rng), 1.0, 1 + self.white_balance.sample(rng)),
-            jpeg_quality=round(self.jpeg_quality.sample(rng)),
-        )
-
-
-@dataclass(frozen=True)
-class Sensor:
-    """The sensor of one picture; see `SensorRanges`. `gains` are of red, green and blue."""
-
-    full_well_e: float
-    read_noise_e: float = 0.0
-    blur_px: float = 0.0
-    vignetting: float = 0.0
-    gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    jpeg_quality: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse what is no sensor."""
-        if not (
-            1 <= self.full_well_e < np.inf
-            and 0 <= self.read_noise_e < np.inf
-            and 0 <= self.blur_px <= 100
-            and 0 <= self.vignetting <= 1
-            and 0 < min(self.gains) <= max(self.gains) < 10
-            and 0 <= self.jpeg_quality <= 100
-        ):
-            raise ConfigError(
-                "a sensor needs full_well_e ≥ 1, read_noise_e ≥ 0, blur_px in 0..100, vignetting "
-                f"in 0..1, gains in 0..10 and jpeg_quality in 0..100; found {self}"
-            )
-
-
-def expose(
+def sensed(
     rgb: UInt8[np.ndarray, "h w 3"],
     sensor: Sensor,
     rng: np.random.Generator,

@@ -8,9 +8,11 @@ import pytest
 
 from envs.errors import ConfigError
 from envs.frames import Pose, pose
+from envs.stage.scene import StageCamera
 from generators.camera import Camera, look_at
 from generators.distortion import Distortion
-from generators.exposure import Exposure, expose, robot_poses, samples_of, seen_from
+from generators.exposure import expose, robot_poses, samples_of, seen_from
+from generators.optics import Exposure
 from generators.renderer import Frame, Part
 from generators.scenario import Scenario, draw, prepare
 from generators.srgb import to_linear
@@ -150,6 +152,14 @@ def test_the_robot_moves_in_straight_lines_between_samples() -> None:
     np.testing.assert_allclose(at(-1.0)["tool"], at(0.0)["tool"])
     # The gap of the fourth second is crossed, not invented.
     assert np.isfinite(at(3.5)["tool"]).all()
+
+
+def test_a_stage_s_camera_has_its_opening_and_its_shutter() -> None:
+    bare = StageCamera("c", "/c", np.eye(4), 0.05, (0.036, 0.024), 0.1, 9.0)
+    assert not Exposure.from_stage(bare).blurs
+    lens = replace(bare, f_stop=2.0, focus_m=1.5, shutter_s=(-0.01, 0.0))
+    made = Exposure.from_stage(lens)
+    assert (made.aperture_m, made.focus_m, made.shutter_s) == (0.025, 1.5, (-0.01, 0.0))
 
 
 def test_a_distorted_lens_has_no_opening() -> None:

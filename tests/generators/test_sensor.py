@@ -5,7 +5,8 @@ import pytest
 
 from envs.errors import ConfigError
 from generators.distributions import Uniform
-from generators.sensor import CONVERTER_BITS, Sensor, SensorRanges, _read_out, expose, falloff
+from generators.optics import Sensor, SensorRanges
+from generators.sensor import CONVERTER_BITS, _read_out, falloff, sensed
 from generators.srgb import to_linear
 
 CENTRE = (31.5, 23.5)
@@ -41,14 +42,14 @@ def test_mean_and_variance_follow_the_photon_transfer_curve(signal: float) -> No
 
 def test_an_ideal_sensor_changes_nothing_but_by_a_step() -> None:
     picture = rng(1).integers(60, 256, (48, 64, 3)).astype(np.uint8)
-    seen = expose(picture, Sensor(full_well_e=1e9), rng(), axis=CENTRE)
+    seen = sensed(picture, Sensor(full_well_e=1e9), rng(), axis=CENTRE)
     assert np.abs(seen.astype(int) - picture).max() <= 1
 
 
 def test_equal_streams_give_equal_pictures() -> None:
     sensor = Sensor(8000, 4, 0.6, 0.2, (1.05, 1.0, 0.95), 80)
     picture = rng(1).integers(0, 256, (48, 64, 3)).astype(np.uint8)
-    first, again, other = (expose(picture, sensor, rng(s), axis=CENTRE) for s in (7, 7, 8))
+    first, again, other = (sensed(picture, sensor, rng(s), axis=CENTRE) for s in (7, 7, 8))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
     assert picture.flags.writeable
@@ -61,13 +62,13 @@ def test_vignetting_takes_its_share_at_the_farthest_corner() -> None:
     assert arrived[47, 63] == pytest.approx(0.6)
     # Half as far from the axis a quarter of it is lost.
     assert falloff((3, 5), 0.4, (0.0, 1.0))[1, 2] == pytest.approx(1 - 0.4 * 4 / 17)
-    seen = expose(grey(200), Sensor(1e9, vignetting=0.4), rng(), axis=CENTRE)
+    seen = sensed(grey(200), Sensor(1e9, vignetting=0.4), rng(), axis=CENTRE)
     lost = to_linear(seen)[0, 0, 0] / to_linear(grey(200))[0, 0, 0]
     assert lost == pytest.approx(0.6, abs=0.01)
 
 
 def test_white_balance_scales_red_and_blue_in_linear_light() -> None:
-    seen = expose(grey(150), Sensor(1e9, gains=(1.2, 1.0, 0.8)), rng(), axis=CENTRE)
+    seen = sensed(grey(150), Sensor(1e9, gains=(1.2, 1.0, 0.8)), rng(), axis=CENTRE)
     ratio = to_linear(seen).mean(axis=(0, 1)) / to_linear(grey(150))[0, 0]
     np.testing.assert_allclose(ratio, (1.2, 1.0, 0.8), atol=0.01)
 
@@ -76,7 +77,7 @@ def test_blur_spreads_a_point_as_its_deviation_says_and_keeps_its_light() -> Non
     picture = grey(0, (41, 41))
     picture[20, 20] = 255
     # Bright enough to be seen after sRGB: a wide spread is measured on the light itself.
-    seen = to_linear(expose(picture, Sensor(1e9, blur_px=1.5), rng(), axis=(20, 20)))[..., 1]
+    seen = to_linear(sensed(picture, Sensor(1e9, blur_px=1.5), rng(), axis=(20, 20)))[..., 1]
     assert seen.sum() == pytest.approx(1, abs=0.02)
     x = np.arange(41) - 20
     spread = np.sqrt((seen.sum(axis=0) * x**2).sum() / seen.sum())
@@ -86,7 +87,7 @@ def test_blur_spreads_a_point_as_its_deviation_says_and_keeps_its_light() -> Non
 def test_jpeg_is_worse_the_lower_its_quality() -> None:
     picture = rng(2).integers(0, 256, (48, 64, 3)).astype(np.uint8)
     error = [
-        np.abs(expose(picture, Sensor(1e9, jpeg_quality=q), rng(), axis=CENTRE) - 1.0 * picture)
+        np.abs(sensed(picture, Sensor(1e9, jpeg_quality=q), rng(), axis=CENTRE) - 1.0 * picture)
         for q in (95, 60, 20)
     ]
     assert error[0].mean() < error[1].mean() < error[2].mean()
