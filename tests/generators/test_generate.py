@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,15 @@ from pycocotools.coco import COCO
 from envs.errors import ConfigError, KinetwinError, RecordingError, StageError
 from envs.stage.scene import Mesh, Scene, Shape
 from envs.world.tiny_renderer import MAX_VERTICES
+from generators.distributions import Uniform
 from generators.generate import Summary, generate
+from generators.optics import Exposure, Optics, SensorRanges
 from generators.preview import contact_sheet, hero
 from tests.generators.small_table import body, ranges, recording, scene
 
 IMAGES, WIDTH, HEIGHT = 5, 128, 96
+SENSOR = ((5e3, 9e3), (2.0, 4.0), (0.2, 0.6), (0.0, 0.2), (-0.1, 0.1), (70.0, 90.0))
+"""Full well, read-out noise, blur, vignetting, white balance, JPEG."""
 
 
 def make(out: Path, *, stage: Scene | Path | None = None, **changes: Any) -> Summary:
@@ -56,6 +61,25 @@ def test_two_processes_make_the_same_bytes_as_one(dataset: Path, tmp_path: Path)
     make(tmp_path / "set", workers=2, progress=lambda done, of: calls.append((done, of)))
     assert content(tmp_path / "set") == content(dataset)
     assert calls == [(k, IMAGES) for k in range(1, IMAGES + 1)]
+
+
+def test_exposure_and_sensor_change_pictures_and_nothing_else(
+    dataset: Path, tmp_path: Path
+) -> None:
+    sensor = SensorRanges(*[Uniform(low, high) for low, high in SENSOR])
+    blurred = Exposure(aperture_m=0.03, shutter_s=(-0.05, 0.05), samples=4)
+    for optics in (Optics(sensor=sensor), Optics(exposure=blurred)):
+        out = tmp_path / str(len(list(tmp_path.iterdir())))
+        make(out, images=2, optics=optics)
+        seen, ideal = content(out), content(dataset)
+        for name, picture in seen.items():
+            if name.endswith(".png"):
+                assert (picture != ideal[name]) == name.startswith("rgb/"), name
+        manifest = json.loads(seen["manifest.json"])
+        assert (manifest["optics"]["sensor"] is None) == (optics.sensor is None)
+        make(tmp_path / "again", images=2, optics=optics, workers=2)
+        assert content(tmp_path / "again") == seen
+        shutil.rmtree(tmp_path / "again")
 
 
 def test_more_images_and_another_seed(dataset: Path, tmp_path: Path) -> None:
