@@ -1,6 +1,7 @@
 """The calibration task: which methods, in what order, and the layer of what they found."""
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from calibration.evolution import fit_rollouts
 from calibration.gradient import fit_torque
 from calibration.layer import write_calibration
 from calibration.result import CalibrationResult, combine
+from calibration.validation import blocked_folds
 from conf.outcome import Calibrated, Prepared
 from conf.preparing import rig
 from conf.schema import Config, Method
@@ -18,6 +20,7 @@ from conf.session import Session
 from envs.errors import CalibrationError
 from envs.stage.reader import read_stage
 from envs.stage.scene import Scene
+from envs.telemetry.filtering import reach_s
 
 MISFIT = 2.0
 """In noise levels: what parameters that are merely a little off do not explain."""
@@ -60,6 +63,8 @@ def calibrate(session: Session, fitted: tuple[Prepared, ...]) -> Calibrated:
     if Method.cmaes in methods:
         found["cmaes"] = _evolution(session, data, scene, provenance)
     cpu_s = _cpu_s() - begun_s
+    if Method.torch in methods and session.config.calibration.folds:
+        session.metrics["folds_rmse_nm"] = _folds(session, data)
     for name, result in found.items():
         result.write(session.directory / f"calibration_{name}.json")
     result = (
@@ -108,6 +113,22 @@ def _torque(session: Session, data: Prepared, provenance: Mapping[str, Any]) -> 
             cutoff_hz=data.cutoff_hz,
             provenance=provenance,
         )
+
+
+def _folds(session: Session, data: Prepared) -> list[list[float]]:
+    """Return the held-out torque errors (N·m or N, per joint) of each fold of the training part."""
+    assert data.motion is not None, "checked by _choose"
+    reach = math.ceil(reach_s(data.cutoff_hz) / data.trajectory.dt_s)
+    errors = []
+    folds = blocked_folds(data.train, session.config.calibration.folds, reach)
+    with session.stage("folds", "cross-validate in blocks of time") as report:
+        for k, (train, heldout) in enumerate(folds):
+            result = fit_torque(
+                data.scene, data.motion, train=train, heldout=heldout, cutoff_hz=data.cutoff_hz
+            )
+            errors.append(result.metrics["heldout_rmse_nm"])
+            report(k + 1, len(folds))
+    return errors
 
 
 def _evolution(

@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from conf.schema import Config
-from envs.errors import KinetwinError, unknown
+from envs.errors import KinetwinError, NotImprovedError, unknown
 
-USER_ERROR, INTERRUPTED = 2, 130
+USER_ERROR, NOT_IMPROVED, INTERRUPTED = 2, 4, 130
 
 
 @contextmanager
@@ -33,6 +33,8 @@ def one_line() -> Iterator[None]:
         raise SystemExit(1) from None
     except (HydraException, OmegaConfBaseException) as error:  # some of them are OSErrors too
         _leave(f"error: {explain(error)}", USER_ERROR)
+    except NotImprovedError as error:
+        _leave(f"not improved: {error}", NOT_IMPROVED)
     except (KinetwinError, OSError) as error:
         _leave(f"error: {error}", USER_ERROR)
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 from calibration import plots, recording_plots
 from calibration.report import Page
+from conf.judging import residual_whiteness
 from conf.outcome import Calibrated, Images, Judged, Outcome, Prepared
 from conf.schema import Config, Task
 from conf.session import versions
@@ -119,6 +120,7 @@ def _replays(page: Page, judged: Judged, *, other: bool) -> None:
         "Errors are root mean squares over the held-out part, which no fit has seen.",
     )
     _error_table(page, judged)
+    _whiteness(page, judged)
     if data.motion is not None:
         torque = {"measured": data.motion.tau}
         for name, replayed in replays.items():
@@ -139,6 +141,22 @@ def _replays(page: Page, judged: Judged, *, other: bool) -> None:
         measured = data.trajectory.measured
         drawn = plots.signals(t_s, error, joints, unit="mrad", heldout=data.judges, use=measured)
         page.image(drawn, "position error, nominal and calibrated")
+
+
+def _whiteness(page: Page, judged: Judged) -> None:
+    """Say which residuals still hold something that the twin does not explain."""
+    told = residual_whiteness(judged) if "calibrated" in judged.replays else {}
+    told = {signal: of for signal, of in told.items() if of}
+    if not told:
+        return
+    page.text(
+        "Whiteness of the calibrated twin's residual (Ljung–Box, ten lags of independent samples): "
+        "a p-value below 0.05 says that something is left that the model does not explain, such "
+        "as a friction that depends on load, or a flexible joint."
+    )
+    joints = judged.data.trajectory.joints
+    rows = [[joint, *(f"{of[joint]['p']:.2g}" for of in told.values())] for joint in joints]
+    page.table(["joint", *(f"p, {signal}" for signal in told)], rows)
 
 
 def _error_table(page: Page, judged: Judged) -> None:

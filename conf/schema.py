@@ -116,6 +116,7 @@ class CalibrationConfig:
     """The identification; `train_fraction` holds where the recording does not say what trains."""
 
     train_fraction: float = 0.7
+    folds: int = 0
     cutoff_hz: float = 10.0
     trim_s: float = 0.3
     cmaes_generations: int = 30
@@ -124,6 +125,8 @@ class CalibrationConfig:
     def __post_init__(self) -> None:
         """Refuse what no fit could use."""
         between("calibration.train_fraction", self.train_fraction, 0.1, 0.95)
+        if self.folds:
+            between("calibration.folds", self.folds, 2, 20)
         between("calibration.cutoff_hz", self.cutoff_hz, 0.5, 100.0)
         between("calibration.trim_s", self.trim_s, 0.0, 10.0)
         between("calibration.cmaes_generations", self.cmaes_generations, 1, 10_000)
@@ -193,6 +196,7 @@ class Config:
 
     task: Task = Task.pipeline
     method: Method = Method.auto
+    force: bool = False
     robot: str = MISSING
     scene: str = MISSING
     layer: str | None = None

@@ -76,6 +76,8 @@ def show(session: Session, outcome: Outcome) -> None:
         session.console.print(table)
     made = {"report": session.directory / "report.html"}
     if outcome.fit is not None:
+        made["verdict"] = session.directory / "verdict.json"
+    if outcome.fit is not None and outcome.fit.layer.exists():
         made["calibration"] = outcome.fit.layer
     if outcome.images is not None:
         made["images"] = outcome.images.made.out

@@ -8,6 +8,7 @@ from calibration.truth import read_truth
 from conf import looking, page, summary
 from conf.calibrating import calibrate
 from conf.exit_code import SALVAGED, WHOLE
+from conf.judging import judge, refuse
 from conf.outcome import Images, Judged, Outcome, Prepared, Replayed
 from conf.preparing import prepare, prepare_all, rig
 from conf.schema import Config, Task
@@ -45,6 +46,10 @@ def dispatch(config: Config, directory: Path) -> int:
 
 def _pipeline(session: Session) -> None:
     outcome = _before_and_after(session)
+    verdict = judge(session, outcome)
+    if not verdict.improved and not session.config.force:
+        _finish(session, outcome)
+    refuse(verdict, force=session.config.force)
     assert outcome.fit is not None, "it has just been made"
     images = make_images(session, outcome.fit.stage, outcome.data.trajectory)
     _finish(session, replace(outcome, images=images))
@@ -58,7 +63,10 @@ def _replay(session: Session) -> None:
 
 
 def _calibrate(session: Session) -> None:
-    _finish(session, _before_and_after(session))
+    outcome = _before_and_after(session)
+    verdict = judge(session, outcome)
+    _finish(session, outcome)
+    refuse(verdict, force=session.config.force)
 
 
 def _before_and_after(session: Session) -> Outcome:
@@ -66,13 +74,13 @@ def _before_and_after(session: Session) -> Outcome:
     nominal = [replay(session, j, j.scene, "nominal") for j in data.judging]
     fit = calibrate(session, data.fitted)
     judged = []
-    for judge, before in zip(data.judging, nominal, strict=True):
+    for other, before in zip(data.judging, nominal, strict=True):
         stage = fit.stage
-        if judge.robot != fit.data.robot:
-            name = f"calibrated_{judge.recording.name}.usda"
-            stage = rig(session, name, fit.layer, robot=judge.robot)
-        after = replay(session, judge, read_stage(stage), "calibrated")
-        judged.append(Judged(judge, {"nominal": before, "calibrated": after}))
+        if other.robot != fit.data.robot:
+            name = f"calibrated_{other.recording.name}.usda"
+            stage = rig(session, name, fit.layer, robot=other.robot)
+        after = replay(session, other, read_stage(stage), "calibrated")
+        judged.append(Judged(other, {"nominal": before, "calibrated": after}))
     return Outcome(data.own, tuple(judged), fit)
 
 

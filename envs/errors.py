@@ -24,6 +24,10 @@ class CalibrationError(KinetwinError):
     """An identification which its data cannot support."""
 
 
+class NotImprovedError(CalibrationError):
+    """A calibration which is no better than what it would replace."""
+
+
 def unknown(kind: str, name: str, allowed: Iterable[str], *, where: str) -> str:
     """Return the message for a name that is not among the allowed ones, with the nearest guess.
 

@@ -104,18 +104,60 @@ def test_pipeline_metrics_say_what_was_fitted_and_why(pipeline: Path) -> None:
     assert (mae > 0.5 * rms).all()
 
 
-def test_another_robots_recording_judges(tmp_path: Path) -> None:
-    shared = ROOT.parent / "shared" / "recordings"
-    if not (shared / "panda_unisa").is_dir() or not (shared / "panda_gaz2019").is_dir():
-        pytest.skip(f"{shared} does not hold panda_unisa and panda_gaz2019")
-    code, out, err = run(
+SHARED = Path(os.environ.get("KINETWIN_SHARED", ROOT.parent / "shared")) / "recordings"
+
+
+def calibrate_unisa(folder: Path, *overrides: str) -> tuple[int, str, str]:
+    if not (SHARED / "panda_unisa").is_dir():
+        pytest.skip(f"{SHARED} does not hold panda_unisa; KINETWIN_SHARED can name its folder")
+    return run(
         "task=calibrate",
-        "method=torch",
+        "recording=panda_unisa",
+        f"recordings_dir={SHARED}",
+        f"hydra.run.dir={folder}",
+        *overrides,
+        cwd=folder.parent,
+    )
+
+
+def test_a_calibration_that_is_no_better_is_not_written_unless_forced(tmp_path: Path) -> None:
+    code, _, err = calibrate_unisa(tmp_path / "good", "recording.train=[0,14]")
+    assert code == 0, err
+    verdict = json.loads((tmp_path / "good" / "verdict.json").read_text())
+    assert (verdict["improved"], verdict["written"], verdict["forced"]) == (True, True, False)
+    assert verdict["signals"]["torque"]["joints"]["panda_joint2"]["improved"]
+    assert set(verdict["whiteness"]["panda_unisa"]["torque"]["panda_joint2"]) == {"p", "white"}
+
+    # Six seconds, on top of what twice as many have told, make it worse.
+    worse = (f"layer={tmp_path / 'good' / 'calibration.usda'}", "recording.train=[0,6]")
+    code, _, err = calibrate_unisa(tmp_path / "bad", *worse, "recording.test=[14,24]")
+    assert code == 4
+    assert err.startswith("not improved: the calibration is not written")
+    assert len(err.strip().splitlines()) == 1
+    verdict = json.loads((tmp_path / "bad" / "verdict.json").read_text())
+    assert (verdict["improved"], verdict["written"]) == (False, False)
+    assert verdict["signals"]["torque"]["ratio"] > 1
+    assert not list((tmp_path / "bad").glob("calibrat*"))
+    assert (tmp_path / "bad" / "report.html").is_file()
+
+    forced = (*worse, "recording.test=[14,24]", "force=true")
+    code, out, err = calibrate_unisa(tmp_path / "forced", *forced)
+    assert code == 0, err
+    assert "force=true" in out
+    assert (tmp_path / "forced" / "calibration.usda").is_file()
+    assert json.loads((tmp_path / "forced" / "verdict.json").read_text())["forced"]
+
+
+def test_another_robots_recording_judges(tmp_path: Path) -> None:
+    if not (SHARED / "panda_gaz2019").is_dir():
+        pytest.skip(f"{SHARED} does not hold panda_gaz2019")
+    code, out, err = calibrate_unisa(
+        tmp_path / "run",
         "recording=panda_gaz2019",
+        "method=torch",
         "recording.train=[0,10]",
         "recording.test=panda_unisa",
-        "hydra.run.dir=run",
-        cwd=tmp_path,
+        "force=true",
     )
     assert code == 0, err
     assert "held out: panda_unisa" in out
@@ -342,7 +384,7 @@ def test_a_sweep_goes_on_after_a_torn_recording(tmp_path: Path) -> None:
     (tmp_path / "whole.csv").write_text(rows)
     chosen = "recording.path=torn.csv,whole.csv"
     code, _, err = run("-m", "task=inspect", chosen, "hydra.sweep.dir=s", cwd=tmp_path)
-    assert code == 3
+    assert code == 4
     assert "0.010 s lost" in err
     assert len(list((tmp_path / "s").glob("*/recording.yaml"))) == 2
 
