@@ -1,6 +1,6 @@
 """Mesh files of a URDF: triangles through trimesh, the looks of an OBJ from its MTL."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from envs.errors import StageError
+from envs.stage.urdf_guard import confined
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,13 @@ def load_mesh(
     import trimesh
 
     try:
-        scene = trimesh.load_scene(file, process=False)
+        if file.suffix.lower() == ".obj":  # whose side files were checked
+            scene = trimesh.load_scene(file, process=False)
+        else:
+            with file.open("rb") as stream:
+                kind = file.suffix.lower().lstrip(".")
+                # Without its name nothing beside it can be read.
+                scene = trimesh.load_scene(stream, file_type=kind, process=False)
     except Exception as error:  # trimesh's loaders raise whatever their parsers raise
         raise StageError(f"mesh {file} cannot be read: {error}") from error
     columns, faces, owners, offset = [], [], [], 0
@@ -110,6 +117,18 @@ def side_files(mesh: Path) -> list[Path]:
         return []
     textures = {look.texture for look in read_looks(mesh).values() if look.texture is not None}
     return [*_libraries(mesh), *sorted(textures)]
+
+
+def check_side_files(mesh: Path, roots: Sequence[Path]) -> None:
+    """Refuse a visual mesh that reads outside the roots of its URDF.
+
+    Raises:
+        StageError: One of its MTL files or textures lies outside.
+    """
+    for file in _libraries(mesh) if mesh.suffix.lower() == ".obj" else ():
+        confined(file, file.name, roots, str(mesh))
+    for file in side_files(mesh):
+        confined(file, file.name, roots, str(mesh))
 
 
 def _libraries(obj: Path) -> list[Path]:

@@ -11,7 +11,10 @@ from jaxtyping import Float
 
 from envs.errors import StageError, unknown
 from envs.frames import Pose
+from envs.stage.guard import LIMITS, Limits
 from envs.stage.scene import Inertial, ShapeKind
+from envs.stage.urdf_guard import check_meshes, check_xml, resolve, source_roots
+from envs.stage.urdf_meshes import check_side_files
 
 _MOVABLE = {"revolute": "revolute", "continuous": "revolute", "prismatic": "prismatic"}
 _JOINT_KINDS = (*_MOVABLE, "fixed")
@@ -83,21 +86,27 @@ class SourceRobot:
 
 
 def read_urdf(
-    path: Path, *, package_roots: Sequence[Path] = (), leave_out: Iterable[str] = ()
+    path: Path,
+    *,
+    package_roots: Sequence[Path] = (),
+    leave_out: Iterable[str] = (),
+    limits: Limits = LIMITS,
 ) -> SourceRobot:
     """Return what a URDF says.
 
     Args:
         path: The file.
-        package_roots: Folders in which `package://NAME/…` is looked for as NAME/…, or as … where
-            the folder itself is called NAME. The URDF's own folder and those above it come last.
+        package_roots: Folders that it may read besides its own package, in which `package://` is
+            looked for; see `urdf_guard`.
         leave_out: Links to drop, each with all that hangs from it.
+        limits: How large it may be, with its meshes.
 
     Raises:
-        StageError: The file is missing or no URDF, or says something that cannot be imported.
+        StageError: The file is missing or no URDF, says something that cannot be imported, reads
+            outside its roots, or is too large.
     """
-    roots = [*package_roots, *path.resolve().parents]
-    robot = _parse(path)
+    robot = _parse(path, limits)
+    roots = source_roots(path, package_roots)
     materials = {m.name: m for m in robot.materials}
     for visual in (v for link in robot.links for v in link.visuals):
         # A material may be defined inside the first <visual> that uses it.
@@ -114,7 +123,7 @@ def read_urdf(
         texture = (
             None if material is None or material.texture is None else material.texture.filename
         )
-        kind, size, mesh, scale = _geometry(element.geometry, path.parent, roots, where)
+        kind, size, mesh, scale = _geometry(element.geometry, path, roots, where)
         return SourceShape(
             X_LS=_origin(element.origin, where),
             kind=kind,
@@ -122,7 +131,7 @@ def read_urdf(
             mesh=mesh,
             scale=scale,
             rgba=None if color is None else tuple(float(c) for c in color),
-            texture=None if texture is None else _resolve(texture, path.parent, roots, where),
+            texture=None if texture is None else resolve(texture, path, roots, where),
         )
 
     kept = _kept(robot, set(leave_out), path)
@@ -142,20 +151,22 @@ def read_urdf(
         if joint.mimic is not None and joint.mimic[0] not in names:
             message = unknown("joint", joint.mimic[0], names, where=f"{path}")
             raise StageError(f"joint '{joint.name}' mimics a joint that is not there: {message}")
+    every = [shape for link in links for shape in (*link.visuals, *link.colliders)]
+    check_meshes((s.mesh for s in every if s.mesh is not None), limits)
+    for mesh in {v.mesh for link in links for v in link.visuals if v.mesh is not None}:
+        check_side_files(mesh, roots)
     children = {j.child for j in joints}
     root = next(link.name for link in links if link.name not in children)
     return SourceRobot(name=robot.name, root=root, links=links, joints=joints)
 
 
-def _parse(path: Path) -> Any:
+def _parse(path: Path, limits: Limits) -> Any:
     """Return yourdfpy's `Robot`, after checks that yourdfpy leaves out."""
     if not path.is_file():
         raise StageError(f"URDF not found: {path}")
-    try:
-        # yourdfpy repairs broken XML in silence, which may drop a link.
-        element = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
-        raise StageError(f"{path} is no well-formed XML: {error}") from error
+    # yourdfpy repairs broken XML in silence, which may drop a link.
+    check_xml(path, limits)
+    element = ElementTree.parse(path).getroot()
     if element.tag != "robot":
         raise StageError(f"{path} is no URDF: its root is <{element.tag}>, not <robot>")
     for link in element.findall("link"):
@@ -290,7 +301,7 @@ def _joint(joint: Any, path: Path) -> SourceJoint:
 
 
 def _geometry(
-    geometry: Any, folder: Path, roots: Sequence[Path], where: str
+    geometry: Any, urdf: Path, roots: Sequence[Path], where: str
 ) -> tuple[ShapeKind, tuple[float, ...], Path | None, tuple[float, float, float]]:
     unscaled = (1.0, 1.0, 1.0)
     if geometry.box is not None:
@@ -302,23 +313,5 @@ def _geometry(
     scale = np.ones(3) * (1.0 if geometry.mesh.scale is None else geometry.mesh.scale)
     if not np.isfinite(scale).all() or not scale.all():
         raise StageError(f"{where}: the scale of a mesh must not be zero, found {scale}")
-    file = _resolve(geometry.mesh.filename, folder, roots, where)
+    file = resolve(geometry.mesh.filename, urdf, roots, where)
     return "mesh", (), file, (float(scale[0]), float(scale[1]), float(scale[2]))
-
-
-def _resolve(name: str, folder: Path, roots: Sequence[Path], where: str) -> Path:
-    """Return the file behind a name in a URDF which lies in `folder`."""
-    tried: list[Path] = []
-    if name.startswith("package://"):
-        relative = Path(name.removeprefix("package://"))
-        for root in roots:
-            tried.append(root / relative)
-            if relative.parts[:1] == (root.name,):
-                tried.append(root.joinpath(*relative.parts[1:]))
-    else:
-        tried.append(folder / name.removeprefix("file://"))
-    for file in tried:
-        if file.is_file():
-            return file
-    places = ", ".join(str(f) for f in tried[:6]) + (", …" if len(tried) > 6 else "")
-    raise StageError(f"{where}: file '{name}' was not found; looked for: {places}")
