@@ -26,7 +26,8 @@ class PackedMesh:
 
     Attributes:
         points: Corners, each place once, m.
-        triangles: Indices of `points`; an edge that two triangles share has the same two.
+        triangles: Indices of `points`, ascending, so that an edge which two triangles share is one
+            and the same; −1 − the first index where that turned the triangle round.
         corners: The corners of each triangle, m; to be read without an index.
         normals: The normals at its corners.
         uvs: The texture coordinates at its corners.
@@ -67,6 +68,7 @@ def pack(mesh: Mesh) -> PackedMesh:
     order, starts = _clusters(points, triangles, facing, closed)
     original = mesh.triangles[kept][order]
     triangles, facing, closed = triangles[order], facing[order], closed[order]
+    points, triangles = _in_order_of_use(points, triangles)
     corners = points[triangles]
     spheres, cones = _bounds(corners, facing, closed, starts)
     low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
@@ -74,7 +76,7 @@ def pack(mesh: Mesh) -> PackedMesh:
     radius = np.linalg.norm(corners - middle, axis=-1).max()
     return PackedMesh(
         points=points,
-        triangles=triangles,
+        triangles=_ascending(triangles),
         corners=corners,
         normals=mesh.normals[original].astype(np.float32),
         uvs=mesh.uvs[original].astype(np.float32),
@@ -121,6 +123,26 @@ def _welded(
     place = np.empty(len(vertices), np.int64)
     place[order] = np.cumsum(new) - 1
     return ordered[new], place
+
+
+def _in_order_of_use(
+    points: Float32[np.ndarray, "p 3"], triangles: Int32[np.ndarray, "f 3"]
+) -> tuple[Float32[np.ndarray, "q 3"], Int32[np.ndarray, "f 3"]]:
+    """Return points as the triangles come to them, so that a cluster's lie near in memory."""
+    used, first = np.unique(triangles, return_index=True)
+    rank = np.empty(len(points), np.int32)
+    rank[used[np.argsort(first)]] = np.arange(len(used))
+    return points[used[np.argsort(first)]], rank[triangles]
+
+
+def _ascending(triangles: Int32[np.ndarray, "f 3"]) -> Int32[np.ndarray, "f 3"]:
+    """Return triangles with ascending indices; those that this turns round are marked."""
+    order = np.argsort(triangles, axis=1)
+    ascending = np.take_along_axis(triangles, order, axis=1)
+    # (0 1 2), (1 2 0) and (2 0 1) are rotations.
+    turned = (order[:, 1] - order[:, 0]) % 3 != 1
+    ascending[turned, 0] = -1 - ascending[turned, 0]
+    return ascending
 
 
 def _across(

@@ -6,7 +6,7 @@ An entry holds 1/z in its upper 32 bits and the triangle's number in its lower o
 largest entry is the nearest triangle, and of triangles at one depth the last. Edges are inclusive:
 two triangles that share one leave no gap, and depth decides. Small triangles are tested in
 undistorted pixels, by edge functions that start from the corner with the lower number, so that
-both neighbours of an edge find the same value with opposite signs. What is large, or crosses the
+both neighbours of an edge find the same value but for its sign. What is large, or crosses the
 near plane, is put aside and tested by planes through the camera's centre, in float64 (Olano and
 Greer, Triangle scan conversion using 2D homogeneous coordinates, Graphics Hardware 1997).
 """
@@ -140,14 +140,6 @@ def pixels_around(views: Views, view: int, box: wp.vec4) -> wp.vec4:
 
 
 @wp.func
-def from_lower(i: int, j: int, p: wp.vec3, q: wp.vec3, sign: float) -> wp.vec4:
-    """Return the edge function from p to q: where it starts, and its step times `sign`."""
-    if i < j:
-        return wp.vec4(p[0], p[1], sign * (q[0] - p[0]), sign * (q[1] - p[1]))
-    return wp.vec4(q[0], q[1], -sign * (p[0] - q[0]), -sign * (p[1] - q[1]))
-
-
-@wp.func
 def put_aside(target: Target, view: int, number: int):
     """Leave a triangle to the pass for large ones."""
     slot = wp.atomic_add(target.count, 0, 1)
@@ -188,11 +180,13 @@ def rasterize(
         number = item * 64 + (t - first)
         t += lanes
         i = corner[0]
-        j = corner[1]
-        k = corner[2]
+        turn = 1.0
+        if i < 0:
+            i = -1 - i
+            turn = -1.0
         a = projected[shift + i]
-        b = projected[shift + j]
-        c = projected[shift + k]
+        b = projected[shift + corner[1]]
+        c = projected[shift + corner[2]]
         least = wp.min(a[2], wp.min(b[2], c[2]))
         most = wp.max(a[2], wp.max(b[2], c[2]))
         # A corner behind the camera has a negative 1/z; beyond the far plane all are small.
@@ -224,15 +218,16 @@ def rasterize(
         vy = c[1] - a[1]
         # The rows of a picture go down, so what faces the camera turns the other way.
         area = uy * vx - ux * vy
-        if area == 0.0 or (one_sided and area < 0.0):
+        if area == 0.0 or (one_sided and area * turn < 0.0):
             continue
         if large:
             put_aside(target, view, number)
             continue
+        # Times the area's sign, so that all three are positive inside.
         sign = wp.sign(area)
-        e = from_lower(i, j, a, b, sign)
-        f = from_lower(j, k, b, c, sign)
-        g = from_lower(k, i, c, a, sign)
+        e = wp.vec4(a[0], a[1], sign * ux, sign * uy)
+        f = wp.vec4(b[0], b[1], sign * (c[0] - b[0]), sign * (c[1] - b[1]))
+        g = wp.vec4(a[0], a[1], -sign * vx, -sign * vy)
         gain = -1.0 / area
         db = (b[2] - a[2]) * gain
         dc = (c[2] - a[2]) * gain
