@@ -31,7 +31,7 @@ class VisibilityBuffer:
     ) -> None:
         self._buffers = ViewBuffers(instances, count, size, device)
         self.views = self._buffers.views
-        self._geometry, self._instances, self._device = geometry, instances, device
+        self._geometry, self._instances, self.device = geometry, instances, device
         pixels = size[0] * size[1]
         target = Target()
         target.pixels, target.words = pixels, words
@@ -47,6 +47,7 @@ class VisibilityBuffer:
         self._projected = room(count * instances.points, wp.vec3)
         self._count = count
         self.shape = (count, *size)
+        self.run = size[0] if device == "cpu" else 1
 
     def fill(self, shown: Sequence[View]) -> None:
         """Find what each pixel of each view sees."""
@@ -54,25 +55,25 @@ class VisibilityBuffer:
         self.target.seen.zero_()
         self.target.cover.zero_()
         self.target.count.zero_()
-        cpu = self._device == "cpu"
+        cpu = self.device == "cpu"
         lanes = 1 if cpu else LANES_GPU
         points = self._instances.points
         wp.launch(
             visibility.project,
             dim=(self._count, self._instances.blocks, lanes),
             inputs=[self._geometry, self.views, points, lanes, self._projected],
-            device=self._device,
+            device=self.device,
         )
         wp.launch(
             visibility.rasterize,
             dim=(self._count, self._instances.items, lanes),
             inputs=[self._geometry, self.views, points, lanes, self._projected, self.target],
-            device=self._device,
+            device=self.device,
         )
         workers, strips = (1, 1) if cpu else (WORKERS_GPU, 64)
         wp.launch(
             visibility.rasterize_large,
             dim=(workers, strips),
             inputs=[self._geometry, self.views, self.target, workers, strips],
-            device=self._device,
+            device=self.device,
         )

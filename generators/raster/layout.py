@@ -95,3 +95,138 @@ class Target:
     cover: wp.array(dtype=wp.uint64)
     aside: wp.array(dtype=wp.uint64)
     count: wp.array(dtype=wp.int32)
+
+
+@wp.struct
+class Image:
+    """A picture with its smaller copies, level after level, each half as large.
+
+    Attributes:
+        first: Its first texel; width, height of the first level; levels: how many there are.
+        wrap_s: 0 repeat, 1 clamp, 2 mirror, 3 black beyond the edges; wrap_t along t.
+        channel: −1 for all, or the one that is taken.
+        linear: Texels are values as they are, not sRGB.
+        scale, bias: Of the values.
+        along_s, along_t: Rows of [A | b]: the image is read at A·uv + b.
+    """
+
+    first: wp.int32
+    width: wp.int32
+    height: wp.int32
+    levels: wp.int32
+    wrap_s: wp.int32
+    wrap_t: wp.int32
+    channel: wp.int32
+    linear: wp.int32
+    scale: wp.vec4
+    bias: wp.vec4
+    along_s: wp.vec3
+    along_t: wp.vec3
+
+
+@wp.struct
+class Paint:
+    """How an instance looks in one picture; images are numbers in the list, −1 for none.
+
+    Attributes:
+        base: Linear RGB; multiplies the base image and the pattern.
+        emissive: Linear RGB of the light it gives off.
+        reflection: What it reflects head-on where it is no metal.
+    """
+
+    base: wp.vec3
+    emissive: wp.vec3
+    reflection: wp.vec3
+    roughness: wp.float32
+    metallic: wp.float32
+    base_image: wp.int32
+    pattern_image: wp.int32
+    roughness_image: wp.int32
+    metallic_image: wp.int32
+    emissive_image: wp.int32
+    normal_image: wp.int32
+
+
+@wp.struct
+class Looks:
+    """All that colours are looked up in.
+
+    Attributes:
+        texels: Of all images, RGBA in one word, R the lowest byte.
+        to_linear: Linear value of each sRGB byte.
+        paints: By view and instance.
+    """
+
+    texels: wp.array(dtype=wp.uint32)
+    to_linear: wp.array(dtype=wp.float32)
+    images: wp.array(dtype=Image)
+    paints: wp.array2d(dtype=Paint)
+
+
+@wp.struct
+class Lamp:
+    """A light of one view. Strengths are what a white surface gives back: irradiance over π.
+
+    Attributes:
+        kind: 0 distant, 1 sphere, 2 rectangle.
+        toward_W: Unit vector to a distant light; the way a rectangle faces.
+        at_W: Where a sphere or rectangle is, m.
+        across_W, along_W: Half the edges of a rectangle, m.
+        strength: Of a distant light; of the others at 1 m, facing them.
+        map: Its shadow map; −1: it throws no shadow.
+        penumbra: Half the width of a shadow's soft edge, in texels of its map.
+        texel: Size of a texel one metre away from where the map is drawn from, m.
+    """
+
+    kind: wp.int32
+    toward_W: wp.vec3
+    at_W: wp.vec3
+    across_W: wp.vec3
+    along_W: wp.vec3
+    strength: wp.vec3
+    map: wp.int32
+    penumbra: wp.float32
+    texel: wp.float32
+
+
+@wp.struct
+class Sky:
+    """The light of a view that comes from everywhere; linear RGB.
+
+    Attributes:
+        constant, toward_x, toward_y, toward_z: What a white surface gives back that faces n is
+            constant + toward_x·n_x + toward_y·n_y + toward_z·n_z.
+        backdrop: What is seen where nothing is.
+        focus_W: Middle of the floor that is seen, m.
+        fade_m: Where the floor begins to turn into the backdrop, and where it has.
+        exposure: Everything is multiplied with it.
+        lamps: How many lamps the view has.
+    """
+
+    constant: wp.vec3
+    toward_x: wp.vec3
+    toward_y: wp.vec3
+    toward_z: wp.vec3
+    backdrop: wp.vec3
+    focus_W: wp.vec3
+    fade_m: wp.vec2
+    exposure: wp.float32
+    lamps: wp.int32
+
+
+@wp.struct
+class Lights:
+    """All light of a launch.
+
+    Attributes:
+        skies: By view; lamps: by view and number.
+        maps: The cameras that the shadow maps are drawn from.
+        depths: Their visibility buffers, one after another.
+        tiles: The largest and the least 1/z around each tile of each map.
+    """
+
+    skies: wp.array(dtype=Sky)
+    lamps: wp.array2d(dtype=Lamp)
+    maps: Views
+    depths: wp.array(dtype=wp.uint64)
+    tiles: wp.array2d(dtype=wp.vec2)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import warp as wp
 
 from envs.stage.scene import Scene
@@ -11,6 +10,8 @@ from generators.raster import resolve
 from generators.raster.buffer import VisibilityBuffer
 from generators.raster.device import choose
 from generators.raster.geometry import upload, words
+from generators.raster.paints import Painter
+from generators.raster.shader import Shader
 from generators.raster.views import View
 from generators.renderer import Frame, Part, parts_of
 from generators.scenario import Scenario
@@ -24,7 +25,9 @@ class RasterRenderer:
         self._device = choose(device)
         self._words = words(self._parts)
         self._instances, self._geometry = upload(self._parts, self._device)
+        self._painter = Painter(self._parts, self._instances, textures, self._device)
         self._buffer: VisibilityBuffer | None = None
+        self._shader: Shader | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -38,7 +41,7 @@ class RasterRenderer:
 
     def close(self) -> None:
         """Give the device's memory back."""
-        self._buffer = None
+        self._buffer = self._shader = None
 
     def render(self, scenario: Scenario) -> Frame:
         """Draw one scenario."""
@@ -54,16 +57,19 @@ class RasterRenderer:
         shape = (len(scenarios), size[1], size[0])
         dtypes = (wp.float32, wp.int32, wp.int32, wp.vec3, wp.vec3)
         outputs = [wp.empty(shape, dtype=dtype, device=self._device) for dtype in dtypes]
-        run = size[0] if self._device == "cpu" else 1
+        run = buffer.run
         wp.launch(
             resolve.label,
             dim=(len(scenarios), size[1], -(-size[0] // run)),
             inputs=[self._geometry, buffer.views, run, buffer.target.seen, *outputs],
             device=self._device,
         )
+        colors = wp.empty(shape, dtype=wp.vec3ub, device=self._device)
+        assert self._shader is not None
+        self._shader.shade(scenarios, outputs[0], outputs[3], colors)
+        rgb = colors.numpy()
         depth, part, instance, normal, smooth = (o.numpy() for o in outputs)
         cover = buffer.target.cover.numpy().reshape(*shape, self._words).copy()
-        rgb = (127.5 + 127.5 * normal).astype(np.uint8)
         return [
             Frame(
                 rgb=rgb[k],
@@ -83,5 +89,8 @@ class RasterRenderer:
         if self._buffer is None or self._buffer.shape != (count, *size):
             self._buffer = VisibilityBuffer(
                 self._instances, self._geometry, count, size, self._device, words=self._words
+            )
+            self._shader = Shader(
+                self._parts, self._instances, self._geometry, self._painter, self._buffer
             )
         return self._buffer
