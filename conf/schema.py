@@ -35,6 +35,14 @@ Task = Enum("Task", ["pipeline", "replay", "calibrate", "generate", "import", "i
 """What a run does; `pipeline` is replay, calibrate and generate in order."""
 
 
+class Device(Enum):
+    """What draws: `auto` takes a GPU where there is one."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 class Method(Enum):
     """How parameters are identified; `auto` takes what the recording has the signals for."""
 
@@ -208,6 +216,7 @@ class Config:
     fixed_base: bool = True
     seed: int = 0
     workers: int = 2
+    device: Device = Device.auto
     recordings_dir: str = MISSING
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)

@@ -23,7 +23,7 @@ from envs.telemetry.recording import Damage
 Report = Callable[[int, int], None]
 """Called with (done, total) while a stage goes on."""
 
-PACKAGES = ("pybullet", "numpy", "scipy", "trimesh", "usd-core", "torch", "cma")
+PACKAGES = ("pybullet", "numpy", "scipy", "trimesh", "usd-core", "warp-lang", "torch", "cma")
 STAGE = "stage.usda"
 """The root layer of a run: the scene with its robot, before any calibration."""
 STAGES = "stage*.usda"

@@ -151,7 +151,9 @@ def make_images(session: Session, stage: Path, trajectory: Trajectory) -> Images
             ranges=session.config.randomization.ranges(),
             optics=session.config.optics(),
             labels=options.labels,
+            device=session.config.device.name,
             progress=report,
+            note=session.note,
         )
         preview = session.directory / "preview.png"
         contact_sheet(made.out, preview)

@@ -39,7 +39,7 @@ class BaselineRenderer:
         """Give the physics client back."""
         self._rasterizer.close()
 
-    def render(self, scenario: Scenario) -> Frame:
+    def render(self, scenario: Scenario, *, colors: bool = True) -> Frame:
         """Draw one scenario: its colours, its light, and what the light sees.
 
         Raises:
@@ -59,7 +59,7 @@ class BaselineRenderer:
         self._rasterizer.arrange(scenario.poses, paints)
         fx, fy, cx, cy = camera.intrinsics
         width, height, planes = camera.width, camera.height, (camera.near_m, camera.far_m)
-        colors = self._rasterizer.capture(camera.X_WC, camera.intrinsics, (width, height), planes)
+        seen = self._rasterizer.capture(camera.X_WC, camera.intrinsics, (width, height), planes)
         # Half a pixel to the right and down: the first sample is the upper left corner.
         corners = self._rasterizer.capture(
             camera.X_WC, (fx, fy, cx + 0.5, cy + 0.5), (width + 1, height + 1), planes
@@ -71,11 +71,11 @@ class BaselineRenderer:
             planes,
             light_W=lighting.direction_W,
         )
-        brightest = np.maximum(colors.rgb.max(axis=-1), 1).astype(np.float32)
+        brightest = np.maximum(seen.rgb.max(axis=-1), 1).astype(np.float32)
         surface = Surface(
-            albedo=colors.rgb,
-            body=colors.body,
-            depth_m=colors.depth_m,
+            albedo=seen.rgb,
+            body=seen.body,
+            depth_m=seen.depth_m,
             cosine=lit.rgb.max(axis=-1) / brightest,
             corner_albedo=corners.rgb,
             corner_body=corners.body,
@@ -83,10 +83,10 @@ class BaselineRenderer:
             shadow_depth_m=shadow.depth_m,
         )
         return Frame(
-            rgb=shade(surface, camera, lighting),
-            depth_m=colors.depth_m,
-            part_id=colors.body,
-            instance_id=self._instance_of[colors.body],
+            rgb=shade(surface, camera, lighting) if colors else np.zeros_like(seen.rgb),
+            depth_m=seen.depth_m,
+            part_id=seen.body,
+            instance_id=self._instance_of[seen.body],
             camera=camera,
         )
 

@@ -17,7 +17,6 @@ from envs.errors import ConfigError
 from envs.stage.reader import read_stage
 from envs.stage.scene import Scene
 from envs.telemetry.trajectory import Trajectory
-from generators.baseline import BaselineRenderer
 from generators.dataset import File, new_dataset, png, write_json, write_picture
 from generators.depth_sensor import measured_depth
 from generators.distributions import stream
@@ -41,6 +40,8 @@ MAX_SIDE = 4096
 
 Progress = Callable[[int, int], None]
 """Told how many pictures are done, and how many there will be."""
+
+Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Shoot:
     optics: Optics
     textures: tuple[Path, ...]
     folder: Path
+    device: str
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ def generate(
     ranges: Ranges,
     labels: Sequence[Label] = DEFAULT_LABELS,
     optics: Optics = IDEAL,
+    device: str = "auto",
     progress: Progress | None = None,
+    note: Note | None = None,
 ) -> Summary:
     """Render a data set of the robot at recorded poses.
 
@@ -112,15 +116,21 @@ def generate(
         ranges: What varies, and how far.
         labels: Those with a value per pixel that get a file for each picture.
         optics: Lens, exposure and sensors.
+        device: "auto", "cpu" or "cuda".
         progress: Called after each picture.
+        note: Told what the user should know meanwhile.
 
     Raises:
-        ConfigError: A number is out of range, or `out` cannot be used.
+        ConfigError: A number is out of range, or `out` or the device cannot be used.
         StageError: The stage cannot be read or drawn.
         RecordingError: The recording does not fit the robot.
     """
+    from generators.raster.device import compile_kernels
+
     started = time.monotonic()
     _check(images, seed, width, height, workers)
+    # Before there are workers, so that they do not all compile the same.
+    chosen = compile_kernels(device, note)
     scene = read_stage(stage) if isinstance(stage, Path) else stage
     studio = prepare(scene, trajectory.joints, optics.lens)
     with new_dataset(out) as folder, tempfile.TemporaryDirectory() as scrap:
@@ -135,6 +145,7 @@ def generate(
             optics,
             textures,
             folder,
+            chosen,
         )
         shots: dict[int, Shot] = {}
         for index, shot in run(partial(_session, shoot), images, workers):
@@ -164,7 +175,9 @@ def _session(shoot: Shoot) -> Iterator[Callable[[int], Shot]]:
     """Hold a renderer, and give what makes picture after picture with it."""
     # Each worker has a core to itself; OpenCV's threads would only get in each other's way.
     cv2.setNumThreads(1)
-    renderer = BaselineRenderer(shoot.studio.scene, shoot.textures)
+    from generators.raster.renderer import RasterRenderer
+
+    renderer = RasterRenderer(shoot.studio.scene, shoot.textures, device=shoot.device.split(":")[0])
     try:
         labeller = Labeller.of(shoot.studio, shoot.trajectory, renderer.parts, shoot.labels)
         poses_at = robot_poses(shoot.studio, shoot.trajectory)
@@ -244,10 +257,11 @@ def _write_lists(shoot: Shoot, shots: list[Shot]) -> dict[str, int]:
         "ranges": dataclasses.asdict(shoot.ranges),
         "optics": dataclasses.asdict(shoot.optics),
         "labels": [label.name for label in shoot.labels],
-        "renderer": BaselineRenderer.__name__,
+        "renderer": "RasterRenderer",
+        "device": shoot.device,
         "versions": {
             name: version(name)
-            for name in ("kinetwin", "pybullet", "numpy", "opencv-python-headless")
+            for name in ("kinetwin", "warp-lang", "numpy", "opencv-python-headless")
         },
     }
     files = [{"file": path, "sha256": digest} for path, digest in sorted(sha256.items())]

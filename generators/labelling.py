@@ -80,7 +80,7 @@ class Labeller:
         camera = scenario.camera
         if frame.cover is None or not reaches_beyond(camera, moving, scenario.poses):
             return None
-        wide = renderer.render(replace(scenario, camera=canvas_camera(camera)))
+        wide = renderer.render(replace(scenario, camera=canvas_camera(camera)), colors=False)
         return on_canvas(wide, camera)
 
     def _shown(self, renderer: Renderer, scenario: Scenario, frame: Frame) -> Shown:
@@ -88,6 +88,6 @@ class Labeller:
         flows = []
         for step_s in (FLOW_STEP_S, -FLOW_STEP_S) if Label.flow in self.wanted else ():
             then = at_another_time(self.studio, self.trajectory, scenario, step_s)
-            there = renderer.render(then)
+            there = renderer.render(then, colors=False)
             flows.append(flow(frame, there, self.parts, scenario.poses, then.poses))
         return Shown(frame, scenario, self.parts, *flows)

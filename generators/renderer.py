@@ -77,8 +77,8 @@ class Renderer(Protocol):
     def parts(self) -> tuple[Part, ...]:
         """What `part_id` counts, see `parts_of`."""
 
-    def render(self, scenario: Scenario) -> Frame:
-        """Draw one scenario."""
+    def render(self, scenario: Scenario, *, colors: bool = True) -> Frame:
+        """Draw one scenario; without colours `rgb` is black, and the rest costs less."""
 
     def close(self) -> None:
         """Give back what the renderer holds."""

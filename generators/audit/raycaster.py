@@ -59,7 +59,7 @@ class RayCaster:
     def close(self) -> None:
         """There is nothing to give back."""
 
-    def render(self, scenario: Scenario) -> Frame:
+    def render(self, scenario: Scenario, *, colors: bool = True) -> Frame:
         """Cast a ray through the centre of each pixel: at all there is, and at each instance."""
         camera = scenario.camera
         world = self._posed(scenario)

@@ -1,8 +1,8 @@
 """Pictures on surfaces: loaded once, with all their smaller copies, into one array of texels."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +30,7 @@ class ImageList:
     """Collects the images of a scene, then puts them on a device."""
 
     def __init__(self) -> None:
-        self._texels: list[UInt32[np.ndarray, "n"]] = []
+        self._texels: list[UInt32[np.ndarray, n]] = []
         self._pyramids: dict[Path, _Pyramid] = {}
         self._numbers: dict[Texture, int] = {}
         self._length = 0
@@ -51,7 +51,7 @@ class ImageList:
     def upload(self, device: str) -> tuple[wp.array, wp.array]:
         """Return all texels, and the table of images; at least one of each."""
         texels = np.concatenate([np.zeros(1, np.uint32), *self._texels])
-        records = np.zeros(max(len(self._numbers), 1), Image.numpy_dtype())
+        records = np.zeros(max(len(self._numbers), 1), record_type(Image))
         for texture, number in self._numbers.items():
             self._describe(records[number], texture)
         return (
@@ -59,7 +59,7 @@ class ImageList:
             wp.array(records, dtype=Image, device=device),
         )
 
-    def _describe(self, record: np.ndarray, texture: Texture) -> None:
+    def _describe(self, record: Any, texture: Texture) -> None:
         pyramid = self._pyramids[texture.path]
         record["first"], record["levels"] = pyramid.first + 1, pyramid.levels
         record["width"], record["height"] = pyramid.width, pyramid.height
@@ -120,11 +120,12 @@ def srgb_to_linear() -> Float[np.ndarray, "256"]:
     return linear
 
 
+def record_type(struct: Any) -> np.dtype[Any]:
+    """Return numpy's type for one of Warp's structures."""
+    dtype: np.dtype[Any] = struct.numpy_dtype()
+    return dtype
+
+
 def pattern(path: Path) -> Texture:
     """Return the texture of a brightness pattern that repeats."""
     return Texture(path, color_space="sRGB")
-
-
-def textures_of(patterns: Sequence[Path]) -> tuple[Texture, ...]:
-    """Return the textures of the patterns that a scenario's looks name by number."""
-    return tuple(pattern(path) for path in patterns)

@@ -12,8 +12,8 @@ from generators.raster.buffer import VisibilityBuffer
 from generators.raster.geometry import Instances
 from generators.raster.layout import Geometry, Lamp, Lights, Sky
 from generators.raster.views import Mirror, View
-from generators.scenario import FLOORS, Scenario
 from generators.renderer import Part
+from generators.scenario import FLOORS, Scenario
 from generators.shading import BACKDROP_M
 
 MAP_SIZE = 640

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import warp as wp
 
 from envs.stage.scene import Material
 from generators.raster.geometry import Instances
-from generators.raster.images import ImageList, pattern, srgb_to_linear
+from generators.raster.images import ImageList, pattern, record_type, srgb_to_linear
 from generators.raster.layout import Looks, Paint
 from generators.raster.views import Mirror
 from generators.renderer import Part
@@ -31,7 +32,7 @@ class Painter:
         images = ImageList()
         self._bodies = [parts[p].body.name for p in instances.part]
         self._patterns = [images.number(pattern(path)) for path in patterns]
-        self._plain = np.zeros(len(instances.part), Paint.numpy_dtype())
+        self._plain = np.zeros(len(instances.part), record_type(Paint))
         for record, shape in zip(self._plain, instances.shapes, strict=True):
             _describe(record, shape.material or DEFAULT, images)
         self._texels, self._images = images.upload(device)
@@ -55,7 +56,7 @@ class Painter:
         looks.paints = self._mirror.array
         return looks
 
-    def _change(self, record: np.ndarray, look: Look) -> None:
+    def _change(self, record: Any, look: Look) -> None:
         """Paint over a material."""
         if look.color is not None:
             record["base"], record["base_image"] = look.color, -1
@@ -64,7 +65,7 @@ class Painter:
         record["base"] *= look.tint
 
 
-def _describe(record: np.ndarray, material: Material, images: ImageList) -> None:
+def _describe(record: Any, material: Material, images: ImageList) -> None:
     """Write a material down as the kernels read it."""
     if material.specular_color is None:
         reflection = ((1 - material.ior) / (1 + material.ior)) ** 2

@@ -1,10 +1,12 @@
-"""The renderer of record: what a picture shows comes from the visibility buffer."""
+"""The renderer: what a picture shows comes from the visibility buffer."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
 import warp as wp
 
+from envs.errors import ConfigError
 from envs.stage.scene import Scene
 from generators.raster import resolve
 from generators.raster.buffer import VisibilityBuffer
@@ -16,18 +18,29 @@ from generators.raster.views import View
 from generators.renderer import Frame, Part, parts_of
 from generators.scenario import Scenario
 
+ROOMS = 3
+"""Of different sizes, that are kept: a picture's, that of what lies around it, one more."""
+
 
 class RasterRenderer:
     """Draws scenarios of one scene with kernels for a CPU or a GPU."""
 
     def __init__(self, scene: Scene, textures: Sequence[Path], *, device: str = "auto") -> None:
+        """Put a scene on a device.
+
+        Args:
+            scene: What can be seen.
+            textures: The patterns that scenarios name by number.
+            device: "auto", "cpu" or "cuda".
+        """
         self._parts = parts_of(scene)
         self._device = choose(device)
         self._words = words(self._parts)
         self._instances, self._geometry = upload(self._parts, self._device)
         self._painter = Painter(self._parts, self._instances, textures, self._device)
-        self._buffer: VisibilityBuffer | None = None
-        self._shader: Shader | None = None
+        self._rooms: OrderedDict[tuple[int, int, int], tuple[VisibilityBuffer, Shader]] = (
+            OrderedDict()
+        )
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -41,56 +54,73 @@ class RasterRenderer:
 
     def close(self) -> None:
         """Give the device's memory back."""
-        self._buffer = self._shader = None
+        self._rooms.clear()
 
-    def render(self, scenario: Scenario) -> Frame:
-        """Draw one scenario."""
-        return self.render_batch([scenario])[0]
+    def render(self, scenario: Scenario, *, colors: bool = True) -> Frame:
+        """Draw one scenario; without colours `rgb` is black, and the rest costs less."""
+        return self.render_batch([scenario], colors=colors)[0]
 
-    def render_batch(self, scenarios: Sequence[Scenario]) -> list[Frame]:
-        """Draw several scenarios in one launch; their pictures have one size."""
+    def render_batch(self, scenarios: Sequence[Scenario], *, colors: bool = True) -> list[Frame]:
+        """Draw several scenarios in one launch, so that a GPU is filled.
+
+        Raises:
+            ConfigError: Their pictures are not all of one size.
+        """
         sizes = {(s.camera.width, s.camera.height) for s in scenarios}
-        assert len(sizes) == 1, "pictures of one launch have one size"
-        size = sizes.pop()
-        buffer = self._room(len(scenarios), size)
+        if len(sizes) != 1:
+            raise ConfigError(f"pictures of one launch need one size, not {sorted(sizes)}")
+        width, height = sizes.pop()
+        buffer, shader = self._room((len(scenarios), width, height))
         buffer.fill([View(s.camera, s.poses) for s in scenarios])
-        shape = (len(scenarios), size[1], size[0])
-        dtypes = (wp.float32, wp.int32, wp.int32, wp.vec3, wp.vec3)
-        outputs = [wp.empty(shape, dtype=dtype, device=self._device) for dtype in dtypes]
-        run = buffer.run
+        shape = (len(scenarios), height, width)
+
+        def room(dtype: type) -> wp.array:
+            return wp.empty(shape, dtype=dtype, device=self._device)
+
+        depth, part, instance = room(wp.float32), room(wp.int32), room(wp.int32)
+        normal, smooth = room(wp.vec3), room(wp.vec3)
         wp.launch(
             resolve.label,
-            dim=(len(scenarios), size[1], -(-size[0] // run)),
-            inputs=[self._geometry, buffer.views, run, buffer.target.seen, *outputs],
+            dim=(len(scenarios), height, -(-width // buffer.run)),
+            inputs=[self._geometry, buffer.views, buffer.run, buffer.target.seen],
+            outputs=[depth, part, instance, normal, smooth],
             device=self._device,
         )
-        colors = wp.empty(shape, dtype=wp.vec3ub, device=self._device)
-        assert self._shader is not None
-        self._shader.shade(scenarios, outputs[0], outputs[3], colors)
-        rgb = colors.numpy()
-        depth, part, instance, normal, smooth = (o.numpy() for o in outputs)
+        if colors:
+            rgb = room(wp.vec3ub)
+            shader.shade(scenarios, depth, normal, rgb)
+        else:
+            rgb = wp.zeros(shape, dtype=wp.vec3ub, device=self._device)
         cover = buffer.target.cover.numpy().reshape(*shape, self._words).copy()
+        arrays = {
+            "rgb": rgb.numpy(),
+            "depth_m": depth.numpy(),
+            "part_id": part.numpy(),
+            "instance_id": instance.numpy(),
+            "normal_W": normal.numpy(),
+            "smooth_normal_W": smooth.numpy(),
+            "cover": cover,
+        }
         return [
-            Frame(
-                rgb=rgb[k],
-                depth_m=depth[k],
-                part_id=part[k],
-                instance_id=instance[k],
-                camera=scenario.camera,
-                normal_W=normal[k],
-                smooth_normal_W=smooth[k],
-                cover=cover[k],
-            )
+            Frame(camera=scenario.camera, **{name: array[k] for name, array in arrays.items()})
             for k, scenario in enumerate(scenarios)
         ]
 
-    def _room(self, count: int, size: tuple[int, int]) -> VisibilityBuffer:
-        """Return the buffer for so many views of a size; it is kept for the next ones."""
-        if self._buffer is None or self._buffer.shape != (count, *size):
-            self._buffer = VisibilityBuffer(
-                self._instances, self._geometry, count, size, self._device, words=self._words
+    def _room(self, shape: tuple[int, int, int]) -> tuple[VisibilityBuffer, Shader]:
+        """Return what pictures of a size are made in; it is kept for the next ones."""
+        if shape not in self._rooms:
+            while len(self._rooms) >= ROOMS:
+                self._rooms.popitem(last=False)
+            count, *size = shape
+            buffer = VisibilityBuffer(
+                self._instances,
+                self._geometry,
+                count,
+                (size[0], size[1]),
+                self._device,
+                words=self._words,
             )
-            self._shader = Shader(
-                self._parts, self._instances, self._geometry, self._painter, self._buffer
-            )
-        return self._buffer
+            shader = Shader(self._parts, self._instances, self._geometry, self._painter, buffer)
+            self._rooms[shape] = (buffer, shader)
+        self._rooms.move_to_end(shape)
+        return self._rooms[shape]

@@ -1,10 +1,10 @@
 """Colour for a visibility buffer: the launches that light it, with what they work on."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import warp as wp
+from jaxtyping import UInt8
 
 from generators.raster import occlusion, shading
 from generators.raster.buffer import VisibilityBuffer
@@ -88,8 +88,9 @@ class Shader:
         )
 
 
-def srgb_bytes() -> np.ndarray:
+def srgb_bytes() -> UInt8[np.ndarray, "steps"]:
     """Return the sRGB byte of each step from 0 to 1 (IEC 61966-2-1)."""
     x = np.linspace(0.0, 1.0, STEPS)
     srgb = np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
-    return np.rint(255 * srgb).astype(np.uint8)
+    table: UInt8[np.ndarray, steps] = np.rint(255 * srgb).astype(np.uint8)
+    return table

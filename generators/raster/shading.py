@@ -44,7 +44,13 @@ def texture_scale(geometry: Geometry, facet: Facet) -> float:
 
 @wp.func
 def bumped(
-    geometry: Geometry, looks: Looks, facet: Facet, n: wp.vec3, number: int, uv: wp.vec2, step: float
+    geometry: Geometry,
+    looks: Looks,
+    facet: Facet,
+    n: wp.vec3,
+    number: int,
+    uv: wp.vec2,
+    step: float,
 ) -> wp.vec3:
     """Return the normal that a normal map gives, from the tangents of the triangle."""
     t = 3 * facet.triangle
@@ -148,9 +154,7 @@ def lit_by(
         cosine = wp.dot(n, lamp.toward_W)
         if cosine <= 0.0:
             return light
-        light = reflected(
-            base, metallic, head_on, a, n, v, lamp.toward_W, cosine, lamp.strength
-        )
+        light = reflected(base, metallic, head_on, a, n, v, lamp.toward_W, cosine, lamp.strength)
     else:
         cosine = float(0.0)
         samples = wp.where(lamp.kind == 2, 4, 1)
@@ -277,7 +281,9 @@ def developed(light: wp.vec3, to_srgb: wp.array(dtype=wp.uint8)) -> wp.vec3ub:
 def texture_step(geometry: Geometry, facet: Facet, paint: Paint) -> float:
     """Return `texture_scale` where a paint has an image; else −1, and none is looked up."""
     images = wp.max(wp.max(paint.base_image, paint.pattern_image), paint.emissive_image)
-    images = wp.max(wp.max(images, paint.normal_image), wp.max(paint.roughness_image, paint.metallic_image))
+    images = wp.max(
+        wp.max(images, paint.normal_image), wp.max(paint.roughness_image, paint.metallic_image)
+    )
     if images < 0:
         return -1.0
     return texture_scale(geometry, facet)

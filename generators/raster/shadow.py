@@ -9,7 +9,7 @@ nearer or all of it farther, which is nearly everywhere, tiles of the map say so
 
 import warp as wp
 
-from generators.raster.layout import Lamp, Lights, Views
+from generators.raster.layout import Lamp, Lights
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
@@ -48,9 +48,7 @@ def bound_tiles(lights: Lights, bounds: wp.array2d(dtype=wp.vec2)):
 
 
 @wp.kernel
-def widen_tiles(
-    views_lamps: int, lights: Lights, bounds: wp.array2d(dtype=wp.vec2)
-):
+def widen_tiles(views_lamps: int, lights: Lights, bounds: wp.array2d(dtype=wp.vec2)):
     """Write the bounds of each tile together with those that a penumbra reaches from it."""
     map, tile = wp.tid()
     lamp = lights.lamps[map // views_lamps, map % views_lamps]

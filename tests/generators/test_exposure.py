@@ -38,7 +38,7 @@ class Dot:
 
     parts: tuple[Part, ...] = ()
 
-    def render(self, scenario: Scenario) -> Frame:
+    def render(self, scenario: Scenario, *, colors: bool = True) -> Frame:
         camera = scenario.camera
         rgb = np.zeros((camera.height, camera.width, 3), np.uint8)
         (u, v), z = camera.project(scenario.poses[BALL][:3, 3])

@@ -16,8 +16,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from envs.errors import ConfigError, KinetwinError, RecordingError, StageError
-from envs.stage.scene import Mesh, Scene, Shape
-from envs.world.tiny_renderer import MAX_VERTICES
+from envs.stage.scene import Material, Scene, Shape, Texture
 from generators.distributions import Uniform
 from generators.generate import Summary, generate
 from generators.optics import Exposure, Optics, SensorRanges
@@ -184,20 +183,19 @@ def test_summary(tmp_path: Path) -> None:
     assert summary.annotations["robot"] == 2
 
 
-def oversized() -> Scene:
+def without_its_image() -> Scene:
     """A scene whose last object no worker can draw."""
     small = scene()
-    vertices = np.random.default_rng(0).normal(size=(MAX_VERTICES + 1, 3))
-    triangles = np.arange(3 * (len(vertices) // 3)).reshape(-1, 3)
-    mesh = Mesh(vertices, triangles, vertices)
-    giant = body("giant", "giant", np.eye(4), Shape("/giant", "mesh", np.eye(4), (), mesh))
-    return replace(small, static=(*small.static, replace(giant, colliders=())))
+    painted = Material("painted", base_color_texture=Texture(Path("/nowhere/paint.png")))
+    shape = Shape("/poster", "box", np.eye(4), (0.1, 0.1, 0.1), None, painted)
+    poster = body("poster", "poster", np.eye(4), shape)
+    return replace(small, static=(*small.static, replace(poster, colliders=())))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_failure_leaves_nothing(tmp_path: Path, workers: int) -> None:
-    with pytest.raises(StageError, match="/giant: a visual mesh of 131073 vertices"):
-        make(tmp_path / "set", stage=oversized(), workers=workers)
+    with pytest.raises(StageError, match=r"/nowhere/paint\.png: the image cannot be read"):
+        make(tmp_path / "set", stage=without_its_image(), workers=workers)
     assert list(tmp_path.iterdir()) == []
 
 
