@@ -94,16 +94,7 @@ def cut_segments(
         CalibrationError: There is not room for two segments.
         StageError: A joint has no drive.
     """
-    command, dt_s = trajectory.q_command, trajectory.dt_s
-    if command is None:
-        raise RecordingError(
-            "rollouts need recorded commands (command_position or command_velocity); "
-            "this recording has none"
-        )
-    if dt_s > BIN_S / 4:
-        raise RecordingError(
-            f"rollouts need a grid of {BIN_S / 4:g} s or finer, not {dt_s:g} s; raise the rate"
-        )
+    command, dt_s = commands_of(trajectory), trajectory.dt_s
     joints = stage_columns(scene, trajectory)
     train = trajectory.span(-np.inf, train_end_s)
     width, skipped = round(BIN_S / dt_s), round(SKIPPED_S / dt_s)
@@ -111,12 +102,11 @@ def cut_segments(
     start = _starts(train, skipped + bins * width, count)
     q, qd = smooth_state(train, START_CUTOFF_HZ)
 
-    signals = tuple(name for name in ("q", "qd", "tau") if getattr(train, name) is not None)
-    values = np.stack([getattr(train, name) for name in signals], axis=-1)
+    signals, values = signals_of(train)
     rows = start[:, None] + skipped + np.arange(bins * width)
     measured = values[rows].reshape(len(start), bins, width, *values.shape[1:]).mean(axis=2)
     return Segments(
-        scene=_bare(scene),
+        scene=bare(scene),
         joints=joints,
         actuators=ActuatorParameters.from_joints(scene.robot, joints),
         dt_s=dt_s,
@@ -127,7 +117,7 @@ def cut_segments(
         qd=qd[start],
         signals=signals,
         measured=measured,
-        noise=_noise(train, values, signals, width),
+        noise=measured_noise(train, values, signals, width),
     )
 
 
@@ -172,6 +162,33 @@ def rollout_residuals(
     return residuals
 
 
+def commands_of(trajectory: Trajectory) -> Float[np.ndarray, "time joint"]:
+    """Return the commands that rollouts need.
+
+    Raises:
+        RecordingError: There are none, or the samples are too far apart to integrate over.
+    """
+    if trajectory.q_command is None:
+        raise RecordingError(
+            "rollouts need recorded commands (command_position or command_velocity); "
+            "this recording has none"
+        )
+    if trajectory.dt_s > BIN_S / 4:
+        raise RecordingError(
+            f"rollouts need a grid of {BIN_S / 4:g} s or finer, not {trajectory.dt_s:g} s; "
+            "raise the rate"
+        )
+    return trajectory.q_command
+
+
+def signals_of(
+    trajectory: Trajectory,
+) -> tuple[tuple[str, ...], Float[np.ndarray, "time joint signal"]]:
+    """Return the names of the signals that were measured, of "q", "qd", "tau", and their values."""
+    signals = tuple(name for name in ("q", "qd", "tau") if getattr(trajectory, name) is not None)
+    return signals, np.stack([getattr(trajectory, name) for name in signals], axis=-1)
+
+
 def _starts(train: Trajectory, steps: int, count: int) -> Int[np.ndarray, "segment"]:
     """Return first samples, evenly spread, with nothing bridged in the segment and around it."""
     # Smoothing carries a bridged gap, and the ends, into the state that a segment starts from.
@@ -197,7 +214,7 @@ def _starts(train: Trajectory, steps: int, count: int) -> Int[np.ndarray, "segme
     return np.array(start)
 
 
-def _noise(
+def measured_noise(
     train: Trajectory,
     values: Float[np.ndarray, "time joint signal"],
     signals: tuple[str, ...],
@@ -229,7 +246,7 @@ def _noise(
     return noise
 
 
-def _bare(scene: Scene) -> Scene:
+def bare(scene: Scene) -> Scene:
     """Return the robot alone, without what a rollout does not look at."""
     robot = scene.robot
     bodies = tuple(replace(body, visuals=(), colliders=()) for body in robot.bodies)

@@ -1,0 +1,208 @@
+"""What a fit over rollouts looks for, as one vector of coordinates; and what robots those make.
+
+A coordinate is 0 where the search starts, and its unit is as far as the start may be off; see
+`coordinates.Coordinates`. A field that is shared has one coordinate for all joints: a common factor
+of gains, a common shift of delays.
+"""
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+
+from calibration.coordinates import Coordinates
+from calibration.segments import FITTED
+from envs.errors import CalibrationError, unknown
+from envs.frames import Pose
+from envs.stage.scene import Articulation, Inertial, JointKind
+from envs.stage.tree import Tree, inertial_parameters, to_inertial
+from envs.world.actuators import ActuatorParameters
+
+NAMES = {
+    "coulomb": "friction.coulomb",
+    "viscous": "friction.viscous",
+    "armature": "armature",
+    "stiffness": "drive.stiffness",
+    "damping": "drive.damping",
+    "delay_s": "delay_s",
+}
+"""Field of `ActuatorParameters` → field of a joint."""
+UNITS: dict[JointKind, tuple[str, ...]] = {
+    "revolute": ("N.m", "N.m.s/rad", "kg.m2", "N.m/rad", "N.m.s/rad", "s"),
+    "prismatic": ("N", "N.s/m", "kg", "N/m", "N.s/m", "s"),
+}
+"""Of `FITTED`."""
+PAYLOAD = {"mass": "kg", "com_x": "m", "com_y": "m", "com_z": "m"}
+PAYLOAD_SCALE = np.array([1.0, 0.1, 0.1, 0.1])
+"""Of its mass, kg, and of its mass moment, kg·m."""
+PAYLOAD_START_KG, PAYLOAD_LEAST_KG = 0.2, 1e-3
+"""A payload of no mass has no place, so a search starts with some."""
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A compact thing that a body holds: a point of mass in that body's frame.
+
+    Attributes:
+        body: Name of the body.
+        link: Index of the link that carries it.
+        X_LB: Pose of the body in the link's frame.
+    """
+
+    body: str
+    link: int
+    X_LB: Pose
+
+    def matter(self, z: Float[np.ndarray, "trial 4"]) -> Float[np.ndarray, "trial 10"]:
+        """Return its inertial parameters about the link's frame, from its coordinates."""
+        m, moment = np.split(z * PAYLOAD_SCALE, [1], axis=1)
+        moment = moment @ self.X_LB[:3, :3].T + m * self.X_LB[:3, 3]
+        c = moment / m
+        square = (c * c).sum(axis=1)[:, None, None] * np.eye(3) - c[:, :, None] * c[:, None]
+        inertia = m[..., None] * square
+        upper = inertia[:, [0, 0, 1, 0, 1, 2], [0, 1, 1, 2, 2, 2]]
+        return np.concatenate([m, moment, upper], axis=1)
+
+
+@dataclass(frozen=True)
+class Unknowns:
+    """The coordinates of a search.
+
+    Attributes:
+        robot: Whose joints they are of.
+        tree: Its moving part; its inertias are those without the payload.
+        actuators: Values of all that is not searched.
+        coordinates: Start and unit of each field of each joint.
+        free: The fields of `FITTED` that are searched.
+        shared: Those among them that all joints share a coordinate of.
+        payload: What is carried, if that is searched.
+    """
+
+    robot: Articulation
+    tree: Tree
+    actuators: ActuatorParameters
+    coordinates: Coordinates
+    free: tuple[str, ...] = FITTED
+    shared: tuple[str, ...] = ()
+    payload: Payload | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse unknown fields."""
+        for name in (*self.free, *self.shared):
+            if name not in FITTED:
+                raise CalibrationError(unknown("field", name, FITTED, where="a rollout fit"))
+
+    @cached_property
+    def spread(self) -> Float[np.ndarray, "joint 6 params"]:
+        """Which coordinate moves which field of which joint."""
+        n = len(self.tree.joints)
+        columns = []
+        for k, name in enumerate(FITTED):
+            if name not in self.free:
+                continue
+            for joints in [range(n)] if name in self.shared else [[i] for i in range(n)]:
+                column = np.zeros((n, len(FITTED)))
+                column[list(joints), k] = 1.0
+                columns.append(column)
+        if self.payload is not None:
+            columns += [np.zeros((n, len(FITTED)))] * len(PAYLOAD)
+        return np.stack(columns, axis=-1)
+
+    @property
+    def size(self) -> int:
+        """How many coordinates there are."""
+        return int(self.spread.shape[-1])
+
+    def start(self) -> Float[np.ndarray, "params"]:
+        """Return where a search starts: nowhere, but for a payload that has some mass."""
+        z = np.zeros(self.size)
+        if self.payload is not None:
+            z[-len(PAYLOAD)] = PAYLOAD_START_KG
+        return z
+
+    def bounds(self) -> tuple[Float[np.ndarray, "params"], Float[np.ndarray, "params"]]:
+        """Return the lowest and the highest coordinates; a shared one suits all its joints."""
+        low, high = self.coordinates.bounds()
+        used = self.spread > 0
+        lowest = np.where(used, low[..., None], -np.inf).max(axis=(0, 1))
+        highest = np.where(used, high[..., None], np.inf).min(axis=(0, 1))
+        if self.payload is not None:
+            lowest[-len(PAYLOAD)] = PAYLOAD_LEAST_KG / PAYLOAD_SCALE[0]
+        return lowest, highest
+
+    def robots(
+        self, z: Float[np.ndarray, "trial params"]
+    ) -> tuple[ActuatorParameters, Float[np.ndarray, "trial link 10"]]:
+        """Return the drives and the inertial parameters that coordinates stand for."""
+        moved = self.coordinates.values(np.einsum("jfp,tp->tjf", self.spread, z))
+        own = {
+            f.name: np.broadcast_to(getattr(self.actuators, f.name), moved.shape[:2])
+            for f in fields(ActuatorParameters)
+        }
+        found = {name: moved[..., FITTED.index(name)] for name in self.free}
+        pi = np.repeat(self.tree.pi[None], len(z), axis=0)
+        if self.payload is not None:
+            pi[:, self.payload.link] += self.payload.matter(z[:, -len(PAYLOAD) :])
+        return ActuatorParameters(**own | found), pi
+
+    def inertials(self, z: Float[np.ndarray, "params"]) -> dict[str, Inertial]:
+        """Return the mass properties of the body that holds a payload, with it."""
+        if self.payload is None:
+            return {}
+        body = next(b for b in self.robot.bodies if b.name == self.payload.body)
+        own = inertial_parameters(body.inertial, np.eye(4))
+        at_body = replace(self.payload, X_LB=np.eye(4))
+        return {body.name: to_inertial(own + at_body.matter(z[None, -len(PAYLOAD) :])[0])}
+
+    def fields_of_joints(self) -> list[str]:
+        """Return "joint.field" of all joints and all of `FITTED`."""
+        return [f"{joint}.{NAMES[name]}" for joint in self.tree.joints for name in FITTED]
+
+    def reported(self) -> list[tuple[str, str, float]]:
+        """Return name, unit and the stage's value of all that is reported, in `values`' order."""
+        rows = [
+            (
+                f"{joint}.{NAMES[name]}",
+                UNITS[self.robot.joint(joint).kind][FITTED.index(name)],
+                float(getattr(self.actuators, name)[i]),
+            )
+            for i, joint in enumerate(self.tree.joints)
+            for name in FITTED
+            if name in self.free
+        ]
+        if self.payload is not None:
+            rows += [(f"{self.payload.body}.payload.{k}", u, 0.0) for k, u in PAYLOAD.items()]
+        return rows
+
+    def values(self, z: Float[np.ndarray, "params"]) -> Float[np.ndarray, "values"]:
+        """Return the values of all that is reported, in SI."""
+        drives, _ = self.robots(z[None])
+        rows = [
+            np.stack([getattr(drives, name)[0] for name in FITTED if name in self.free], axis=-1)
+        ]
+        if self.payload is not None:
+            m, *moment = z[-len(PAYLOAD) :] * PAYLOAD_SCALE
+            rows.append(np.array([m, *np.asarray(moment) / m]))
+        return np.concatenate([row.ravel() for row in rows])
+
+    def slope(self, z: Float[np.ndarray, "params"]) -> Float[np.ndarray, "values params"]:
+        """Return the derivative of the values, by central differences."""
+        step = 1e-6
+        ahead, behind = (
+            np.array([self.values(z + s * e) for e in np.eye(len(z))]).T for s in (step, -step)
+        )
+        return np.asarray((ahead - behind) / (2 * step))
+
+
+def held_by(tree: Tree, body: str) -> Payload:
+    """Return a payload on a body.
+
+    Raises:
+        CalibrationError: No moving body has that name.
+    """
+    moving = {name: i for i, group in enumerate(tree.groups) for name in group}
+    if body not in moving:
+        raise CalibrationError(unknown("body", body, moving, where="the moving part of the robot"))
+    link = moving[body]
+    return Payload(body, link, tree.groups[link][body])
