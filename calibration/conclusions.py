@@ -5,84 +5,175 @@ right to its last per cent and needs no blocks of time. Where a wrong law leaves
 blocks of time speak for themselves; see `uncertainty.sandwich`.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from calibration.levenberg import Fit
-from calibration.result import Method, Parameter
+from calibration.result import CalibrationResult, Method, Parameter
 from calibration.segments import BIN_S, Segments
 from calibration.uncertainty import sandwich
 from calibration.unknowns import Unknowns
-from envs.errors import CalibrationError
 
 BLOCK_S = 1.0
 """Residuals of one block of time may be correlated."""
 WHITE = 3.0
 """Autocorrelation of white residuals is normal with deviation 1/√n; beyond this many of them, in
 the mean over joints and signals, they are not white."""
+DOUBT = 4.0
+"""Standard deviations from which on another friction law is believed: never by chance."""
+OTHER_LAWS = "an excess of friction at low speed", "a friction that depends on the direction"
+"""What `Unknowns.other_laws` tries, in order."""
 TOLD = 0.5
 """The twin must explain this part of the tracking error that no delay explains; see `explained`."""
+OPEN = 0.5
+"""A coordinate whose deviation is more than this part of how far the start may be off is not told:
+15 % of a gain that the stage gives."""
+CONFUSED = 0.9
+"""Correlation from which on a gain and a friction are named together."""
 NAMED = 0.3
 """Part of a direction of unit length from which on a coordinate is named in it."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What is known of the coordinates.
+class Ending:
+    """The end of a search.
 
     Attributes:
-        covariance: Of the coordinates.
-        rule: "laplace" or "sandwich".
-        known: Whether the data tell each coordinate.
-        words: What they do not tell, in words.
+        unknowns: What was searched.
+        data: What it was held against.
+        fit: Where it ended.
+        weight: Of the residuals there.
+        prior: Precision of what was known before, in the coordinates.
+        other: Derivative of the whitened residuals with respect to amounts of other friction laws;
+            see `Unknowns.other_laws`.
+        trials: Robots that were rolled out over the data.
     """
 
-    covariance: Float[np.ndarray, "params params"]
-    rule: str
-    known: Bool[np.ndarray, "params"]
-    words: tuple[str, ...]
+    unknowns: Unknowns
+    data: Segments
+    fit: Fit
+    weight: Float[np.ndarray, "rows"]
+    prior: Float[np.ndarray, "params params"]
+    other: Float[np.ndarray, "rows laws"]
+    trials: int
 
 
 def conclude(
-    unknowns: Unknowns,
-    data: Segments,
-    fit: Fit,
-    prior: Float[np.ndarray, "params params"],
-) -> Told:
-    """Return covariance and what is told, in the coordinates of a search.
+    ending: Ending, *, method: Method, provenance: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> CalibrationResult:
+    """Return what a search found and how well it is known.
 
     Args:
-        unknowns: What was searched.
-        data: What it was held against.
-        fit: The end, with residuals whitened by their own levels.
-        prior: Precision of what was known before.
+        ending: Of the search.
+        method: That searched.
+        provenance: Where the data come from.
+        metrics: Of the search.
     """
-    J, r = fit.jacobian, fit.residual
-    information = J.T @ J
-    white = whiteness(data, r) < WHITE
-    covariance = np.linalg.inv(information + prior)
-    if not white:
-        bins = round(BLOCK_S / BIN_S)
-        segments, count = data.measured.shape[:2]
-        block = np.arange(segments)[:, None] * (count // bins + 1) + np.arange(count) // bins
-        rows = np.broadcast_to(block[:, :, None, None], data.measured.shape).ravel()
-        if len(np.unique(rows)) < 2:
-            raise CalibrationError(
-                f"standard deviations need {2 * BLOCK_S:g} s of data or more to compare"
-            )
-        # Blocks by chance agree now and then; the noise alone already makes Laplace's.
-        robust = sandwich(J, r, rows, prior)
-        scale = np.sqrt(np.maximum(np.diag(covariance) / np.diag(robust), 1.0))
-        covariance = robust * scale * scale[:, None]
-    known = np.diag(covariance) < 1.0
-    return Told(
-        covariance,
-        "laplace" if white else "sandwich",
-        known,
-        tuple(untold(labels(unknowns), information)),
+    unknowns, data, fit = ending.unknowns, ending.data, ending.fit
+    information = fit.jacobian.T @ fit.jacobian
+    covariance, rule = coordinate_covariance(ending)
+    amount, moves = law_doubt(ending)
+    covariance = covariance + (moves * amount**2) @ moves.T
+    known = np.diag(covariance) < OPEN**2
+    names = labels(unknowns)
+    words = untold(names, information) + confused(names, covariance, known)
+    part = explained(data, fit.raw.reshape(data.measured.shape))
+    known &= ~(unknowns.spread[part < TOLD] > 0).any(axis=(0, 1))
+    joints = unknowns.tree.joints
+    words += [
+        f"{name}: the drive explains {100 * max(p, 0):.0f} % of the tracking error that no delay "
+        "explains; the controller is another (a feed-forward?), and its values are not told"
+        for name, p in zip(joints, part, strict=True)
+        if p < TOLD
+    ]
+    laws = [f"{kind} of {name}" for kind in OTHER_LAWS for name in joints]
+    doubts = [
+        f"the residuals ask for {law} ({a:+.3g}), which the law has not; deviations are widened"
+        for law, a in zip(laws, amount, strict=True)
+        if a
+    ]
+
+    slope = unknowns.slope(fit.z)
+    spread = slope @ covariance @ slope.T
+    values = unknowns.values(fit.z)
+    # A value is known where all that it depends on is.
+    whole = ~(np.abs(slope) @ ~known > 0)
+    samples = int((~np.isnan(data.measured[..., 0, 0])).sum()) * data.bin
+    found = {
+        name: Parameter(
+            value=float(values[i]),
+            std=float(np.sqrt(spread[i, i])),
+            nominal=nominal,
+            unit=unit,
+            method=method,
+            identifiable=bool(whole[i]),
+            n=samples,
+        )
+        for i, (name, unit, nominal) in enumerate(unknowns.reported())
+    }
+    return CalibrationResult(
+        parameters=found,
+        covariance=np.asarray(spread),
+        inertials=unknowns.inertials(fit.z),
+        provenance={
+            **provenance,
+            "dt_s": data.dt_s,
+            "integrator": "semi-implicit Euler",
+            "samples": samples,
+            "versions": {name: version(name) for name in ("cma", "numpy", "pybullet", "warp-lang")},
+        },
+        metrics={
+            **metrics,
+            "signals": list(data.signals),
+            "cost": joint_costs(data, fit.raw).tolist(),
+            "explained": part.tolist(),
+            "covariance": rule,
+            "untold": words,
+            "doubts": doubts,
+        },
     )
+
+
+def coordinate_covariance(ending: Ending) -> tuple[Float[np.ndarray, "params params"], str]:
+    """Return the covariance of the coordinates and the rule that gave it, for a right law."""
+    data, fit, prior = ending.data, ending.fit, ending.prior
+    covariance = np.linalg.inv(fit.jacobian.T @ fit.jacobian + prior)
+    if whiteness(data, fit.residual) < WHITE:
+        return covariance, "laplace"
+    bins = round(BLOCK_S / BIN_S)
+    segments, count = data.measured.shape[:2]
+    block = np.arange(segments)[:, None] * (count // bins + 1) + np.arange(count) // bins
+    rows = np.broadcast_to(block[:, :, None, None], data.measured.shape).ravel()
+    robust = sandwich(fit.jacobian, fit.residual, rows, prior)
+    # Blocks agree by chance now and then; the noise alone already makes Laplace's.
+    scale = np.sqrt(np.maximum(np.diag(covariance) / np.diag(robust), 1.0))
+    return np.asarray(robust * scale * scale[:, None]), "sandwich"
+
+
+def law_doubt(
+    ending: Ending,
+) -> tuple[Float[np.ndarray, "laws"], Float[np.ndarray, "params laws"]]:
+    """Return how much of other friction laws the residuals ask for, and how that moves the fit.
+
+    A score test (Rao, Large sample tests of statistical hypotheses, 1948): what of the other laws'
+    slopes the fitted parameters cannot mimic is held against the residuals. An amount counts where
+    it is more than `DOUBT` standard deviations; the rest is 0.
+    """
+    J, slopes = ending.fit.jacobian, ending.other * ending.weight[:, None]
+    mimicked = np.linalg.solve(J.T @ J + ending.prior, J.T @ slopes)
+    own = slopes - J @ mimicked
+    information = own.T @ own
+    # A joint that hardly moves tells no law.
+    information += 1e-9 * np.diag(np.diag(slopes.T @ slopes) + 1e-300)
+    inverse = np.linalg.inv(information)
+    amount = -inverse @ (own.T @ ending.fit.residual)
+    amount[np.abs(amount) < DOUBT * np.sqrt(np.diag(inverse))] = 0.0
+    return amount, -mimicked
 
 
 def whiteness(data: Segments, residual: Float[np.ndarray, "rows"]) -> float:
@@ -131,26 +222,6 @@ def explained(
     return np.array(parts)
 
 
-def unexplained(unknowns: Unknowns, told: Told, part: Float[np.ndarray, "joint"]) -> Told:
-    """Return what is told without joints whose tracking error is not their drive's.
-
-    Args:
-        unknowns: What was searched.
-        told: As if the twin's drive were the robot's.
-        part: See `explained`.
-    """
-    odd = part < TOLD
-    moved = (unknowns.spread[odd] > 0).any(axis=(0, 1))
-    words = [
-        f"{name}: its drive explains {100 * max(p, 0):.0f} % of the tracking error that a delay "
-        "does not; the robot's controller is another (a feed-forward?), and its gains, friction "
-        "and delay are not told"
-        for name, p in zip(unknowns.tree.joints, part, strict=True)
-        if p < TOLD
-    ]
-    return replace(told, known=told.known & ~moved, words=(*told.words, *words))
-
-
 def labels(unknowns: Unknowns) -> list[str]:
     """Return what each coordinate is called."""
     found = []
@@ -176,7 +247,7 @@ def untold(names: list[str], information: Float[np.ndarray, "params params"]) ->
     values, vectors = np.linalg.eigh(information)
     words = []
     for value, direction in zip(values, vectors.T, strict=True):
-        if value >= 1.0:
+        if value >= OPEN**-2:
             break
         parts = [names[i] for i in np.argsort(-np.abs(direction)) if abs(direction[i]) > NAMED]
         if len(parts) == 1:
@@ -186,37 +257,35 @@ def untold(names: list[str], information: Float[np.ndarray, "params params"]) ->
     return words
 
 
-def parameters(
-    unknowns: Unknowns,
-    z: Float[np.ndarray, "params"],
-    told: Told,
-    method: Method,
-    n: int,
-) -> tuple[dict[str, Parameter], Float[np.ndarray, "values values"]]:
-    """Return what is reported, and its covariance.
+def confused(
+    names: list[str],
+    covariance: Float[np.ndarray, "params params"],
+    known: Bool[np.ndarray, "params"],
+) -> list[str]:
+    """Return in words which untold gains trade against friction: position tells their ratio alone.
 
     Args:
-        unknowns: What was searched.
-        z: Where the search ended.
-        told: What is known there.
-        method: That found it.
-        n: Samples that it rests on.
+        names: Of the coordinates.
+        covariance: Of the coordinates.
+        known: Whether the data tell each.
     """
-    slope = unknowns.slope(z)
-    covariance = slope @ told.covariance @ slope.T
-    values = unknowns.values(z)
-    # A value is known where all that it depends on is.
-    known = ~(np.abs(slope) @ ~told.known > 0)
-    found = {
-        name: Parameter(
-            value=float(values[i]),
-            std=float(np.sqrt(covariance[i, i])),
-            nominal=nominal,
-            unit=unit,
-            method=method,
-            identifiable=bool(known[i]),
-            n=n,
-        )
-        for i, (name, unit, nominal) in enumerate(unknowns.reported())
-    }
-    return found, np.asarray(covariance)
+    deviation = np.sqrt(np.diag(covariance))
+    correlation = covariance / deviation / deviation[:, None]
+    words = []
+    for k, gain in enumerate(names):
+        joint, _, field = gain.partition(".")
+        if known[k] or field != "drive.stiffness":
+            continue
+        for m, friction in enumerate(names):
+            if friction == f"{joint}.friction.coulomb" and abs(correlation[k, m]) > CONFUSED:
+                words.append(
+                    f"{gain} and {friction} cannot be told apart in this recording: "
+                    f"their correlation is {correlation[k, m]:.3f}"
+                )
+    return words
+
+
+def joint_costs(data: Segments, raw: Float[np.ndarray, "rows"]) -> Float[np.ndarray, "joint"]:
+    """Return the mean square of each joint's residuals, in noise levels; 1 is down to the noise."""
+    square = np.where(np.isnan(data.measured), np.nan, raw.reshape(data.measured.shape)) ** 2
+    return np.asarray(np.nanmean(square, axis=(0, 1, 3)))

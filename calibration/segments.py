@@ -72,6 +72,11 @@ class Segments:
         return round(BIN_S / self.dt_s)
 
     @property
+    def seconds(self) -> float:
+        """Simulated time of one robot on all segments, s."""
+        return len(self.start) * self.steps * self.dt_s
+
+    @property
     def steps(self) -> int:
         """Steps of a segment."""
         steps: int = self.skipped + self.measured.shape[1] * self.bin

@@ -6,13 +6,12 @@ tells counts). Both by Levenberg–Marquardt with finite differences; see `leven
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from calibration.conclusions import conclude, explained, parameters, unexplained
+from calibration.conclusions import Ending, conclude
 from calibration.coordinates import start_coordinates
 from calibration.levenberg import Residuals, least_squares, outlier_weights
 from calibration.result import CalibrationResult
@@ -26,7 +25,7 @@ from envs.telemetry.trajectory import Trajectory
 
 SEGMENTS = 4
 """Short ones, for the first rounds."""
-SHORT_ROUNDS, LONG_ROUNDS = 5, 5
+SHORT_ROUNDS, LONG_ROUNDS = 6, 5
 PRIOR = 3.0
 """Standard deviation, in the coordinates, of what is known before: next to nothing. It bounds the
 standard deviation of a parameter that the data do not tell."""
@@ -45,8 +44,8 @@ def fit_lm(
 ) -> CalibrationResult:
     """Find what makes the twin's answer to the recorded commands the measured one.
 
-    All that is not free stays as the stage has it. Standard deviations hold if that is right; where
-    it is not, blocks of time tell them from what is left of the residuals.
+    All that is not free stays as the stage has it. Standard deviations hold if that is right; a
+    friction law that is not is found out, and widens them; see `conclusions`.
 
     Args:
         scene: The robot with a drive for each recorded joint; it is where the search starts.
@@ -54,7 +53,7 @@ def fit_lm(
         free: The fields of `ActuatorParameters` to search, of each joint.
         shared: Those among them of which all joints share one: a factor of gains, a shift of delay.
         payload: The body that holds something of unknown mass and place, taken as a point.
-        workers: Threads.
+        workers: Threads; the result does not depend on them.
         provenance: Where the data come from; it goes into the result's.
         progress: Called with (rounds done, rounds in all).
 
@@ -78,60 +77,85 @@ def fit_lm(
         shared=tuple(shared),
         payload=None if payload is None else held_by(tree, payload),
     )
-    prior, bounds = np.eye(unknowns.size) / PRIOR**2, unknowns.bounds()
     report(0, total)
     rough = least_squares(
-        _residuals(short, twin, unknowns),
+        on_twin(short, twin, unknowns),
         unknowns.start(),
-        bounds,
-        prior,
+        unknowns.bounds(),
+        prior(unknowns),
         rounds=SHORT_ROUNDS,
         report=lambda done: report(done, total),
     )
-    fit = least_squares(
-        _residuals(whole, twin, unknowns),
-        rough.z,
-        bounds,
-        prior,
-        rounds=LONG_ROUNDS,
-        weigh=lambda raw: level_weights(whole, raw),
-        report=lambda done: report(SHORT_ROUNDS + done, total),
+    ending = finish(
+        whole, twin, unknowns, rough.z, report=lambda done: report(SHORT_ROUNDS + done, total)
     )
     report(total, total)
-
-    told = conclude(unknowns, whole, fit, prior)
-    compared = ~np.isnan(whole.measured)
-    samples = int(compared[..., 0, 0].sum()) * whole.bin
-    part = explained(whole, fit.raw.reshape(whole.measured.shape))
-    told = unexplained(unknowns, told, part)
-    found, covariance = parameters(unknowns, fit.z, told, "lm", samples)
-    simulated = (
-        rough.trials * short.start.size * short.steps + fit.trials * whole.start.size * whole.steps
-    )
-    return CalibrationResult(
-        parameters=found,
-        covariance=covariance,
-        inertials=unknowns.inertials(fit.z),
+    simulated_s = rough.trials * short.seconds + ending.trials * whole.seconds
+    recorded_s = float(trajectory.t_s[-1] - trajectory.t_s[0])
+    return conclude(
+        ending,
+        method="lm",
         provenance={
             **(provenance or {}),
-            "dt_s": whole.dt_s,
-            "integrator": "semi-implicit Euler",
             "runs_s": [float(trajectory.t_s[k]) for k in whole.start],
-            "samples": samples,
-            "versions": {name: version(name) for name in ("numpy", "warp-lang")},
         },
         metrics={
-            "rollouts": rough.trials * len(short.start) + fit.trials * len(whole.start),
-            "rollouts_of_the_recording": simulated / len(trajectory.t_s),
-            "rounds": [rough.rounds, fit.rounds],
-            "signals": list(whole.signals),
+            "rollouts": simulated_s / recorded_s,
+            "trials": [rough.trials, ending.trials],
+            "rounds": [rough.rounds, ending.fit.rounds],
             "cost_start": rough.start_cost,
-            "cost": joint_costs(whole, fit.raw).tolist(),
-            "explained": part.tolist(),
-            "covariance": told.rule,
-            "untold": list(told.words),
         },
     )
+
+
+def finish(
+    whole: Segments,
+    twin: FastTwin,
+    unknowns: Unknowns,
+    z: Float[np.ndarray, "params"],
+    *,
+    report: Callable[[int], None],
+) -> Ending:
+    """Go to the bottom of the valley over whole runs, and try other friction laws there."""
+    residuals = on_twin(whole, twin, unknowns)
+
+    def weigh(raw: Float[np.ndarray, "rows"]) -> Float[np.ndarray, "rows"]:
+        return level_weights(whole, raw)
+
+    fit = least_squares(
+        residuals,
+        z,
+        unknowns.bounds(),
+        prior(unknowns),
+        rounds=LONG_ROUNDS,
+        weigh=weigh,
+        report=report,
+    )
+    drives, pi, amounts = unknowns.other_laws(fit.z)
+    moved = twin_residuals(whole, twin, drives, pi).reshape(len(pi), -1)
+    return Ending(
+        unknowns=unknowns,
+        data=whole,
+        fit=fit,
+        weight=weigh(fit.raw),
+        prior=prior(unknowns),
+        other=((moved - fit.raw) / amounts[:, None]).T,
+        trials=fit.trials + len(pi),
+    )
+
+
+def prior(unknowns: Unknowns) -> Float[np.ndarray, "params params"]:
+    """Return the precision of what is known before a fit."""
+    return np.eye(unknowns.size) / PRIOR**2
+
+
+def on_twin(data: Segments, twin: FastTwin, unknowns: Unknowns) -> Residuals:
+    """Return a function that rolls coordinates out on the fast twin."""
+
+    def residuals(z: Float[np.ndarray, "trial params"]) -> Float[np.ndarray, "trial rows"]:
+        return twin_residuals(data, twin, *unknowns.robots(z)).reshape(len(z), -1)
+
+    return residuals
 
 
 def level_weights(data: Segments, raw: Float[np.ndarray, "rows"]) -> Float[np.ndarray, "rows"]:
@@ -144,16 +168,3 @@ def level_weights(data: Segments, raw: Float[np.ndarray, "rows"]) -> Float[np.nd
     level = 1.4826 * np.nanmedian(np.abs(r), axis=(0, 1))
     of_row = np.broadcast_to(np.maximum(level, 1e-9), r.shape).ravel()
     return np.asarray(outlier_weights(raw / of_row) / of_row)
-
-
-def joint_costs(data: Segments, raw: Float[np.ndarray, "rows"]) -> Float[np.ndarray, "joint"]:
-    """Return the mean square of each joint's residuals, in noise levels; 1 is down to the noise."""
-    square = np.where(np.isnan(data.measured), np.nan, raw.reshape(data.measured.shape)) ** 2
-    return np.asarray(np.nanmean(square, axis=(0, 1, 3)))
-
-
-def _residuals(data: Segments, twin: FastTwin, unknowns: Unknowns) -> Residuals:
-    def residuals(z: Float[np.ndarray, "trial params"]) -> Float[np.ndarray, "trial rows"]:
-        return twin_residuals(data, twin, *unknowns.robots(z)).reshape(len(z), -1)
-
-    return residuals

@@ -36,6 +36,8 @@ UNITS: dict[JointKind, tuple[str, ...]] = {
 PAYLOAD = {"mass": "kg", "com_x": "m", "com_y": "m", "com_z": "m"}
 PAYLOAD_SCALE = np.array([1.0, 0.1, 0.1, 0.1])
 """Of its mass, kg, and of its mass moment, kg·m."""
+OTHER_LAW = 1e-3
+"""Of Coulomb friction: a step to take slopes by."""
 PAYLOAD_START_KG, PAYLOAD_LEAST_KG = 0.2, 1e-3
 """A payload of no mass has no place, so a search starts with some."""
 
@@ -88,23 +90,25 @@ class Unknowns:
     payload: Payload | None = None
 
     def __post_init__(self) -> None:
-        """Refuse unknown fields."""
-        for name in (*self.free, *self.shared):
+        """Refuse unknown fields, and sharing what is not searched."""
+        for name in self.free:
             if name not in FITTED:
                 raise CalibrationError(unknown("field", name, FITTED, where="a rollout fit"))
+        for name in self.shared:
+            if name not in self.free:
+                raise CalibrationError(unknown("shared field", name, self.free, where="the search"))
 
     @cached_property
     def spread(self) -> Float[np.ndarray, "joint 6 params"]:
         """Which coordinate moves which field of which joint."""
-        n = len(self.tree.joints)
-        columns = []
-        for k, name in enumerate(FITTED):
-            if name not in self.free:
-                continue
-            for joints in [range(n)] if name in self.shared else [[i] for i in range(n)]:
-                column = np.zeros((n, len(FITTED)))
-                column[list(joints), k] = 1.0
-                columns.append(column)
+        n, columns = len(self.tree.joints), []
+        single = [name for name in self.free if name not in self.shared]
+        moves = [([i], name) for i in range(n) for name in FITTED if name in single]
+        moves += [(list(range(n)), name) for name in FITTED if name in self.shared]
+        for joints, name in moves:
+            column = np.zeros((n, len(FITTED)))
+            column[joints, FITTED.index(name)] = 1.0
+            columns.append(column)
         if self.payload is not None:
             columns += [np.zeros((n, len(FITTED)))] * len(PAYLOAD)
         return np.stack(columns, axis=-1)
@@ -145,6 +149,22 @@ class Unknowns:
         if self.payload is not None:
             pi[:, self.payload.link] += self.payload.matter(z[:, -len(PAYLOAD) :])
         return ActuatorParameters(**own | found), pi
+
+    def other_laws(
+        self, z: Float[np.ndarray, "params"]
+    ) -> tuple[ActuatorParameters, Float[np.ndarray, "law link 10"], Float[np.ndarray, "law"]]:
+        """Return robots with a little of another friction law in one joint each, and how much.
+
+        First Stribeck's excess of each joint, then a friction that differs between the directions.
+        """
+        n = len(self.tree.joints)
+        drives, pi = self.robots(np.repeat(z[None], 2 * n, axis=0))
+        amount = OTHER_LAW * np.maximum(drives.coulomb[0], self.coordinates.scale[:, 0])
+        excess, lopsided = drives.stribeck.copy(), drives.torque_offset.copy()
+        excess[np.arange(n), np.arange(n)] += amount
+        lopsided[n + np.arange(n), np.arange(n)] += amount
+        changed = replace(drives, stribeck=excess, torque_offset=lopsided)
+        return changed, pi, np.tile(amount, 2)
 
     def inertials(self, z: Float[np.ndarray, "params"]) -> dict[str, Inertial]:
         """Return the mass properties of the body that holds a payload, with it."""
