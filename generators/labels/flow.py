@@ -46,11 +46,7 @@ def flow(
         poses_there: The same in the other.
     """
     assert here.normal_W is not None, "flow needs a renderer that knows normals"
-    X = np.full((len(parts) + 1, 4, 4), np.nan)  # the last is for −1
-    for k, part in enumerate(parts):
-        name = part.body.name
-        if name in poses_here and name in poses_there:
-            X[k] = poses_there[name] @ inverse(poses_here[name])
+    X = _motions(parts, poses_here, poses_there)
     turn = X.copy()
     turn[:, :3, 3] = 0.0
     p_W = moved(X, here.part_id, points_W(here))
@@ -62,6 +58,18 @@ def flow(
     facing = ((p_W - there.camera.X_WC[:3, 3]) * n_W).sum(axis=-1) < 0
     occluded = seen & ~(facing & _on_surface(there, here, p_W, to, depth))
     return Flow((to - own).astype(np.float32), occluded)
+
+
+def _motions(
+    parts: Sequence[Part], poses_here: Mapping[str, Pose], poses_there: Mapping[str, Pose]
+) -> Float[np.ndarray, "parts 4 4"]:
+    """Return how each part moves in the world; NaN where it is gone, and for −1, the last."""
+    X = np.full((len(parts) + 1, 4, 4), np.nan)
+    for k, part in enumerate(parts):
+        name = part.body.name
+        if name in poses_here and name in poses_there:
+            X[k] = poses_there[name] @ inverse(poses_here[name])
+    return X
 
 
 def _on_surface(
