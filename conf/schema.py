@@ -31,7 +31,10 @@ from generators.ranges import Ranges
 ROOT = Path(__file__).resolve().parents[1]
 
 
-Task = Enum("Task", ["pipeline", "replay", "calibrate", "generate", "import", "inspect"])
+Task = Enum(
+    "Task",
+    ["pipeline", "replay", "calibrate", "generate", "import", "inspect", "validate", "doctor"],
+)
 """What a run does; `pipeline` is replay, calibrate and generate in order."""
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from calibration.residuals import rmse
 from calibration.truth import read_truth
 from conf import looking, page, summary
+from conf.auditing import validate
 from conf.calibrating import calibrate
+from conf.doctor import doctor
 from conf.exit_code import SALVAGED, WHOLE
 from conf.judging import judge, refuse
 from conf.outcome import Images, Judged, Outcome, Prepared, Replayed
@@ -92,6 +94,11 @@ def _generate(session: Session) -> None:
     _finish(session, Outcome(data, images=images))
 
 
+def _validate(session: Session) -> None:
+    data = prepare(session)
+    validate(session, data.scene, data.trajectory)
+
+
 def _finish(session: Session, outcome: Outcome) -> None:
     """Leave metrics and report, and say where everything is."""
     truth = session.config.recording.truth
@@ -112,6 +119,8 @@ _TASKS = {
     Task.generate: _generate,
     Task["import"]: looking.import_urdf,
     Task.inspect: looking.inspect,
+    Task.validate: _validate,
+    Task.doctor: doctor,
 }
 
 
