@@ -50,6 +50,7 @@ ROBOT_SOURCES: Mapping[str, RobotSource] = {
         leave_out=("panda_hand",),
         drives=PANDA_DRIVES,
     ),
+    "kuka_iiwa": RobotSource(package="pybullet_data", urdf="kuka_iiwa/model.urdf"),
 }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from envs.errors import ConfigError
 from envs.stage.scene import Material, Scene
@@ -88,6 +89,19 @@ class BaselineRenderer:
             part_id=seen.body,
             instance_id=self._instance_of[seen.body],
             camera=camera,
+        )
+
+    def photograph(self, scenario: Scenario) -> UInt8[np.ndarray, "h w 3"]:
+        """Return what PyBullet itself makes of a scenario, with its light and its shadows."""
+        camera, lighting = scenario.camera, scenario.lighting
+        paints = {part.body.name: self._paints(part, scenario) for part in self._parts}
+        self._rasterizer.arrange(scenario.poses, paints)
+        return self._rasterizer.photograph(
+            camera.X_WC,
+            camera.intrinsics,
+            (camera.width, camera.height),
+            (camera.near_m, camera.far_m),
+            lighting.direction_W,
         )
 
     def _paints(self, part: Part, scenario: Scenario) -> list[Paint]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from envs.errors import ConfigError
 from generators.colors import from_oklch
@@ -67,10 +67,16 @@ def hero(dataset: Path, out: Path, *, image_id: int) -> None:
 
 def overlay(dataset: Path, document: dict[str, Any], image: dict[str, Any]) -> Picture:
     """Return a picture with masks, boxes, class names and the robot's joints drawn in."""
-    picture: Picture = _load(dataset / image["file_name"])
-    names = {c["id"]: c for c in document["categories"]}
     entries = [a for a in document["annotations"] if a["image_id"] == image["id"]]
-    colors = {a["instance_id"]: _color(a["instance_id"]) for a in entries}
+    return annotated(_load(dataset / image["file_name"]), entries, document["categories"])
+
+
+def annotated(
+    picture: Picture, entries: Sequence[dict[str, Any]], categories: Sequence[dict[str, Any]]
+) -> Picture:
+    """Return a picture with COCO's annotations of it drawn in."""
+    names = {c["id"]: c for c in categories}
+    colors = {a["instance_id"]: color_of(a["instance_id"]) for a in entries}
     masks = {a["instance_id"]: _mask(a) for a in entries}
     flat = picture.copy()
     for identity, mask in masks.items():
@@ -96,7 +102,11 @@ def overlay(dataset: Path, document: dict[str, Any], image: dict[str, Any]) -> P
 
 def depth_picture(dataset: Path, image: dict[str, Any]) -> Picture:
     """Return depth from near (bright) to far (dark); black where there is none."""
-    depth = _load(dataset / image["depth_file"], cv2.IMREAD_UNCHANGED).astype(float)
+    return depth_colors(_load(dataset / image["depth_file"], cv2.IMREAD_UNCHANGED).astype(float))
+
+
+def depth_colors(depth: Float[np.ndarray, "h w"]) -> Picture:
+    """Return depth in any unit from near (bright) to far (dark); black where it is 0."""
     known = depth > 0
     shades = np.zeros(depth.shape, np.uint8)
     if known.any():
@@ -112,10 +122,15 @@ def depth_picture(dataset: Path, image: dict[str, Any]) -> Picture:
 
 def instance_picture(document: dict[str, Any], image: dict[str, Any]) -> Picture:
     """Return each instance in its colour; the surroundings in grey."""
-    picture: Picture = np.full((image["height"], image["width"], 3), SURROUNDINGS, np.uint8)
-    for entry in document["annotations"]:
-        if entry["image_id"] == image["id"]:
-            picture[_mask(entry)] = _color(entry["instance_id"])
+    entries = [a for a in document["annotations"] if a["image_id"] == image["id"]]
+    return instance_colors(entries, (image["height"], image["width"]))
+
+
+def instance_colors(entries: Sequence[dict[str, Any]], size: tuple[int, int]) -> Picture:
+    """Return the masks of COCO's annotations in a picture of (height, width)."""
+    picture: Picture = np.full((*size, 3), SURROUNDINGS, np.uint8)
+    for entry in entries:
+        picture[_mask(entry)] = color_of(entry["instance_id"])
     return picture
 
 
@@ -153,7 +168,7 @@ def _chip(picture: Picture, text: str, corner: Sequence[int], color: Color) -> N
     cv2.putText(picture, text, (x + 4, y + height + 3), font, scale, ink, 1, cv2.LINE_AA)
 
 
-def _color(identity: int) -> Color:
+def color_of(identity: int) -> Color:
     """Return a colour for an instance, far from those of its neighbours, in OpenCV's order."""
     rgb = np.array(from_oklch(0.76, 0.14, 65 + 137.5 * identity))
     red, green, blue = np.rint(255 * rgb ** (1 / 2.2)).astype(int).tolist()

@@ -173,6 +173,28 @@ class TinyRenderer:
         rgb = np.ascontiguousarray(np.asarray(rgba, np.uint8).reshape(height, width, 4)[..., :3])
         return Buffers(rgb, metres, body)
 
+    def photograph(
+        self,
+        X_WC: Pose,
+        intrinsics: tuple[float, float, float, float],
+        size: tuple[int, int],
+        depth_range_m: tuple[float, float],
+        light_W: Float[np.ndarray, "3"],
+    ) -> UInt8[np.ndarray, "h w 3"]:
+        """Return the colours that PyBullet's own light and shadows give; see `capture`."""
+        width, height = size
+        rgba = pybullet.getCameraImage(
+            width,
+            height,
+            inverse(X_WC * _OPTICAL_TO_GL).T.ravel().tolist(),
+            projection(intrinsics, size, depth_range_m).T.ravel().tolist(),
+            lightDirection=light_W.tolist(),
+            shadow=1,
+            renderer=pybullet.ER_TINY_RENDERER,
+            physicsClientId=self._client,
+        )[2]
+        return np.ascontiguousarray(np.asarray(rgba, np.uint8).reshape(height, width, 4)[..., :3])
+
     def _add(self, shape: Shape) -> int:
         """Upload one shape and return the identity it has in a picture."""
         mesh = drawable(shape)
