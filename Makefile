@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow bench hero format clean
+.PHONY: demo test test-slow bench hero sheet format clean
 
 demo: $(VENV)/.core
 	$(BIN)/python run.py
@@ -26,6 +26,10 @@ bench: $(VENV)/.dev
 hero: $(VENV)/.core
 	$(BIN)/python -c "from pathlib import Path; from generators.preview import hero; \
 		hero(Path('$(RUN)/images'), Path('docs/hero.png'), image_id=9)"
+
+# The docs' contact sheet: two robots, three lights, their labels, and PyBullet's own picture.
+sheet: $(VENV)/.core
+	$(BIN)/python -m conf.sheet docs/contact_sheet.png
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
