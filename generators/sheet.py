@@ -105,7 +105,7 @@ def with_boxes(picture: Picture, boxes: dict[int, Box3], labelled: Labelled) -> 
         if number not in seen:
             continue
         for edge in box.edges_uv(camera):
-            _line(drawn, edge, preview.color_of(number), 2)
+            _line(drawn, edge, preview.color_of(number), 3)
         size = 0.6 * float(np.min(box.high - box.low))
         for axis, color in enumerate([(60, 60, 235), (70, 190, 70), (235, 130, 50)]):
             ends = np.stack([box.X_WB[:3, 3], box.X_WB[:3, 3] + size * box.X_WB[:3, axis]])
@@ -131,7 +131,8 @@ def _rows(model: Model, ranges: Ranges, textures: tuple[Path, ...]) -> list[Pict
 
     shown = {name: lit(name) for name in LIGHTS}
     first = next(iter(shown.values()))
-    small = lit(next(iter(LIGHTS)), TILE)  # what is written in it is to stay legible
+    # What is written in it is to stay legible, and not to hide what it is about.
+    small = lit(next(iter(LIGHTS)), (TILE[0] * 3 // 2, TILE[1] * 3 // 2))
     renderer = RasterRenderer(model.scene, textures)
     baseline = BaselineRenderer(model.scene, textures)
     try:
@@ -180,10 +181,12 @@ def _in_light(ranges: Ranges, name: str) -> Ranges:
     return replace(
         ranges,
         object_count=just(6.0),
-        camera_azimuth_deg=just(38.0),
-        camera_elevation_deg=just(24.0),
+        object_azimuth_deg=(-50.0, 75.0),
+        object_radius_m=(0.3, 0.55),
+        camera_azimuth_deg=just(48.0),
+        camera_elevation_deg=just(22.0),
         camera_zoom=just(1.25),
-        camera_fill=just(0.9),
+        camera_fill=just(0.88),
         camera_roll_deg=just(0.0),
         light_azimuth_deg=just(light["azimuth"]),
         light_elevation_deg=just(light["elevation"]),

@@ -181,7 +181,7 @@ class TinyRenderer:
         depth_range_m: tuple[float, float],
         light_W: Float[np.ndarray, "3"],
     ) -> UInt8[np.ndarray, "h w 3"]:
-        """Return the colours that PyBullet's own light and shadows give; see `capture`."""
+        """Return the colours that PyBullet's own shading and shadows give; see `capture`."""
         width, height = size
         rgba = pybullet.getCameraImage(
             width,
@@ -189,6 +189,10 @@ class TinyRenderer:
             inverse(X_WC * _OPTICAL_TO_GL).T.ravel().tolist(),
             projection(intrinsics, size, depth_range_m).T.ravel().tolist(),
             lightDirection=light_W.tolist(),
+            # By default it is so near that the whole scene lies in shadow, and so weak that nothing
+            # is white.
+            lightDistance=10.0,
+            lightDiffuseCoeff=0.6,
             shadow=1,
             renderer=pybullet.ER_TINY_RENDERER,
             physicsClientId=self._client,
