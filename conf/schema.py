@@ -182,6 +182,7 @@ class RandomizationConfig:
     light_sun: list[float] = MISSING
     light_sky: list[float] = MISSING
     light_penumbra_m: list[float] = MISSING
+    light_dome_share: float = MISSING
     object_clearance_m: float = MISSING
     texture_share: float = MISSING
 

@@ -6,6 +6,8 @@ its rows go from straight up to straight down. UsdLux's domes are brought to thi
 is read (`Light.X_WL`).
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -13,9 +15,47 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from envs.errors import StageError
+from envs.stage.scene import Light
 from generators.srgb import to_linear
 
 Radiance = Float32[np.ndarray, "rows columns 3"]
+
+
+MAX_ROWS = 512
+"""Of a dome's picture: a third of a degree each; larger images are made smaller."""
+
+
+@dataclass(frozen=True)
+class Dome:
+    """A picture of all that is around.
+
+    Attributes:
+        radiance: Such that a level white surface gives back 1, in the mean of its colours.
+        R_WD: The picture's axes in the world.
+        coefficients: See `irradiance_harmonics`.
+    """
+
+    radiance: Radiance
+    R_WD: Float[np.ndarray, "3 3"]
+    coefficients: Float[np.ndarray, "9 3"]
+
+    @staticmethod
+    def levelled(radiance: Radiance, R_WD: Float[np.ndarray, "3 3"]) -> "Dome":
+        """Return the dome of a picture of any brightness.
+
+        Raises:
+            StageError: It gives a level surface no light.
+        """
+        coefficients = irradiance_harmonics(radiance)
+        # What a white surface gives back is its irradiance over π.
+        level = irradiance(coefficients, R_WD.T @ np.array([0.0, 0.0, 1.0])).mean() / np.pi
+        if not level > 0:
+            raise StageError("a dome's image gives no light from above")
+        return Dome(radiance / np.float32(level), R_WD, coefficients / level)
+
+
+FACTORS = np.sqrt(np.array([1, 3, 3, 3, 15, 15, 5 / 4, 15, 15 / 4]) / (4 * np.pi))
+"""Of 1, y, z, x, xy, yz, 3z² − 1, xz and x² − y² in the harmonics."""
 
 
 def load(path: Path) -> Radiance:
@@ -37,7 +77,24 @@ def load(path: Path) -> Radiance:
     radiance = to_linear(rgb) if rgb.dtype == np.uint8 else rgb
     if not np.isfinite(radiance).all() or radiance.min() < 0:
         raise StageError(f"{path}: radiance must be finite and not negative")
+    height, width = radiance.shape[:2]
+    if height > MAX_ROWS:
+        size = (round(width * MAX_ROWS / height), MAX_ROWS)
+        radiance = cv2.resize(radiance, size, interpolation=cv2.INTER_AREA)
     return np.asarray(radiance, np.float32)
+
+
+def stage_dome(lights: Sequence[Light]) -> Dome | None:
+    """Return the first dome light's image; None where no dome has one.
+
+    Raises:
+        StageError: The image cannot be read, or is black.
+    """
+    for light in lights:
+        if light.kind == "dome" and light.texture is not None:
+            radiance = load(light.texture) * np.array(light.color, np.float32)
+            return Dome.levelled(radiance, light.X_WL[:3, :3])
+    return None
 
 
 def directions(rows: int, columns: int) -> Float[np.ndarray, "rows columns 3"]:
@@ -108,17 +165,6 @@ def irradiance(
 def harmonics(d: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 9"]:
     """Return the real spherical harmonics up to order 2 of unit vectors (equation 3)."""
     x, y, z = d[..., 0], d[..., 1], d[..., 2]
-    return np.stack(
-        [
-            np.full_like(x, 0.5 / np.sqrt(np.pi)),
-            np.sqrt(3 / (4 * np.pi)) * y,
-            np.sqrt(3 / (4 * np.pi)) * z,
-            np.sqrt(3 / (4 * np.pi)) * x,
-            np.sqrt(15 / (4 * np.pi)) * x * y,
-            np.sqrt(15 / (4 * np.pi)) * y * z,
-            np.sqrt(5 / (16 * np.pi)) * (3 * z * z - 1),
-            np.sqrt(15 / (4 * np.pi)) * x * z,
-            np.sqrt(15 / (16 * np.pi)) * (x * x - y * y),
-        ],
-        axis=-1,
-    )
+    terms = [np.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
+    values: Float[np.ndarray, "*n 9"] = FACTORS * np.stack(terms, axis=-1)
+    return values

@@ -46,6 +46,8 @@ class Ranges:
         light_sun: Strength of the sun on a white surface that faces it.
         light_sky: Strength of the light from all around.
         light_penumbra_m: Half the width of a shadow's edge.
+        light_dome_share: How many pictures have the image of the stage's dome light around them,
+            0..1, or a daylight sky where it has none; behind the others is a plain backdrop.
     """
 
     object_count: Distribution
@@ -65,6 +67,7 @@ class Ranges:
     light_sun: Distribution
     light_sky: Distribution
     light_penumbra_m: Distribution
+    light_dome_share: float
 
     def __post_init__(self) -> None:
         """Refuse intervals the wrong way round, shares outside 0..1, and what is not a number."""
@@ -77,8 +80,9 @@ class Ranges:
                 "object_radius_m and object_clearance_m must not be negative, not "
                 f"{self.object_radius_m[0]} and {self.object_clearance_m}"
             )
-        if not 0 <= self.texture_share <= 1:
-            raise ConfigError(f"texture_share must lie in 0..1, not {self.texture_share}")
+        for name in ("texture_share", "light_dome_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must lie in 0..1, not {getattr(self, name)}")
         for name, (lowest, highest) in LIMITS.items():
             drawn = getattr(self, name)
             if isinstance(drawn, Uniform) and not (lowest <= drawn.low and drawn.high <= highest):

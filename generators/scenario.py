@@ -15,10 +15,12 @@ from envs.world.dynamics import forward_kinematics
 from generators.camera import Camera, Lens
 from generators.colors import RGB, from_oklch, from_temperature, scaled
 from generators.distributions import stream
+from generators.environment import Dome, stage_dome
 from generators.framing import framed
 from generators.placement import Footing, Hull, Region, footing, place, region_of, robot_hulls
 from generators.ranges import Ranges
 from generators.shading import Lighting
+from generators.sky import TURBIDITY, daylight
 from generators.textures import COARSE, COUNT
 
 GOLDEN_RATIO = (np.sqrt(5) - 1) / 2
@@ -78,6 +80,7 @@ class Studio:
         feet: Object name → how it stands.
         region: Where objects may stand.
         lens: A calibrated one, which is never zoomed; None for that of the stage's camera.
+        dome: The stage's picture of what is all around; None where it has none.
     """
 
     scene: Scene
@@ -86,6 +89,7 @@ class Studio:
     feet: Mapping[str, Footing]
     region: Region
     lens: Lens | None = None
+    dome: Dome | None = None
 
 
 def prepare(scene: Scene, joints: tuple[str, ...], lens: Lens | None = None) -> Studio:
@@ -98,6 +102,7 @@ def prepare(scene: Scene, joints: tuple[str, ...], lens: Lens | None = None) -> 
         feet={body.name: footing(body) for body in scene.objects},
         region=region_of(scene),
         lens=lens,
+        dome=stage_dome(scene.lights),
     )
 
 
@@ -258,20 +263,30 @@ def _lighting(
     shade = from_temperature(float(np.clip(13500 - kelvin, 6000, 9500)))
     backdrop = float(rng.uniform(0.9, 1.3))
     total = sky + 0.6 * sun
+    direction = np.array(
+        [
+            np.cos(elevation) * np.cos(azimuth),
+            np.cos(elevation) * np.sin(azimuth),
+            np.sin(elevation),
+        ]
+    )
+    dome, turbidity = studio.dome, rng.uniform(*TURBIDITY)
+    if rng.random() >= ranges.light_dome_share:
+        dome = None
+    elif dome is None:
+        # The ground gives back the sun's light too, which the picture of the sky leaves out.
+        lit = 1 + sun * direction[2] / max(sky, 0.05)
+        picture = daylight(direction, turbidity=turbidity, ground=scaled(floor, lit))
+        dome = Dome.levelled(picture, np.eye(3))
     return Lighting(
-        direction_W=np.array(
-            [
-                np.cos(elevation) * np.cos(azimuth),
-                np.cos(elevation) * np.sin(azimuth),
-                np.sin(elevation),
-            ]
-        ),
+        direction_W=direction,
         sun=scaled(white, sun),
         sky=scaled(shade, sky),
         ground=scaled(white, 0.45 * sky),
         backdrop=scaled(floor, backdrop * total),
         penumbra_m=ranges.light_penumbra_m.sample(rng),
         focus_W=target,
+        dome=dome,
     )
 
 

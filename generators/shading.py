@@ -13,6 +13,7 @@ from jaxtyping import Float, Float32, Int, Int32, UInt8
 
 from envs.frames import inverse
 from generators.camera import Camera, look_at
+from generators.environment import Dome
 
 RGB = tuple[float, float, float]
 
@@ -53,6 +54,8 @@ class Lighting:
         backdrop: What is seen where there is nothing.
         penumbra_m: Half the width of a shadow's soft edge, m.
         focus_W: The point around which shadows are drawn and the ground is seen, m.
+        dome: What is all around, in place of sky, ground and backdrop; None for these. PyBullet's
+            renderer leaves it out.
     """
 
     direction_W: Float[np.ndarray, "3"]
@@ -62,6 +65,7 @@ class Lighting:
     backdrop: RGB
     penumbra_m: float
     focus_W: Float[np.ndarray, "3"]
+    dome: Dome | None = None
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from generators.environment import Radiance, directions, solid_angles
 TURBIDITY = (2.0, 10.0)
 """From clear to hazy: where the model was fitted."""
 
-ELEVATION_RAD = (np.radians(2.0), np.pi / 2)
-"""Of the sun; lower, the model's zenith turns blueless and then negative."""
+ELEVATION_RAD = (np.radians(1.0), np.pi / 2)
+"""Of the sun; the model is one of the day."""
 
 # Rows A to E of Perez's formula for luminance Y and chromaticities x and y: slope in turbidity,
 # and value at 0 (appendix A.2).
@@ -56,7 +56,7 @@ _RGB_FROM_XYZ = np.array(
 )
 
 
-def sky(
+def daylight(
     sun_W: Float[np.ndarray, "3"],
     *,
     turbidity: float,
@@ -80,8 +80,9 @@ def sky(
     elevation = float(np.arcsin(np.clip(sun_W[2], -1, 1)))
     if not TURBIDITY[0] <= turbidity <= TURBIDITY[1]:
         raise ConfigError(f"turbidity must lie in {TURBIDITY[0]}..{TURBIDITY[1]}, not {turbidity}")
-    if not ELEVATION_RAD[0] <= elevation <= ELEVATION_RAD[1]:
-        raise ConfigError(f"a daylight sun stands 2..90 degrees high, not {np.degrees(elevation)}")
+    # A unit vector's z is known to 1e-8 near the zenith.
+    if not ELEVATION_RAD[0] - 1e-6 <= elevation <= ELEVATION_RAD[1]:
+        raise ConfigError(f"a daylight sun stands 1..90 degrees high, not {np.degrees(elevation)}")
     d = directions(rows, 2 * rows)
     above = d[..., 2] > 0
     rgb = _rgb(luminance_and_chromaticity(d[above], np.asarray(sun_W, float), turbidity))

@@ -195,7 +195,12 @@ class Sky:
 
     Attributes:
         constant, toward_x, toward_y, toward_z: What a white surface gives back that faces n is
-            constant + toward_x·n_x + toward_y·n_y + toward_z·n_z.
+            constant + toward_x·n_x + toward_y·n_y + toward_z·n_z, and under a dome
+        xy, yz, zz, xz, xx: besides xy·n_x·n_y + yz·n_y·n_z + zz·(3·n_z² − 1) + xz·n_x·n_z
+            + xx·(n_x² − n_y²).
+        dome: First texel of the picture of what is all around; −1 for none: then it is backdrop.
+        rows, columns: Of that picture; gain: what it and its polynomial are multiplied with.
+        R_DW: From the world's axes to the picture's, see `generators.environment`; n is in them.
         backdrop: What is seen where nothing is.
         focus_W: Middle of the floor that is seen, m.
         fade_m: Where the floor begins to turn into the backdrop, and where it has.
@@ -207,6 +212,16 @@ class Sky:
     toward_x: wp.vec3
     toward_y: wp.vec3
     toward_z: wp.vec3
+    xy: wp.vec3
+    yz: wp.vec3
+    zz: wp.vec3
+    xz: wp.vec3
+    xx: wp.vec3
+    dome: wp.int32
+    rows: wp.int32
+    columns: wp.int32
+    gain: wp.float32
+    R_DW: wp.mat33
     backdrop: wp.vec3
     focus_W: wp.vec3
     fade_m: wp.vec2
@@ -220,12 +235,14 @@ class Lights:
 
     Attributes:
         skies: By view; lamps: by view and number.
+        domes: Linear RGB of all pictures of what is all around, row after row.
         maps: The cameras that the shadow maps are drawn from.
         depths: Their visibility buffers, one after another.
         tiles: The largest and the least 1/z around each tile of each map.
     """
 
     skies: wp.array(dtype=Sky)
+    domes: wp.array(dtype=wp.vec3)
     lamps: wp.array2d(dtype=Lamp)
     maps: Views
     depths: wp.array(dtype=wp.uint64)

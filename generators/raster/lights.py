@@ -7,6 +7,7 @@ import warp as wp
 from jaxtyping import Float
 
 from generators.camera import Camera, look_at
+from generators.environment import FACTORS, Dome
 from generators.raster import shadow
 from generators.raster.buffer import VisibilityBuffer
 from generators.raster.geometry import Instances
@@ -14,7 +15,7 @@ from generators.raster.layout import Geometry, Lamp, Lights, Sky
 from generators.raster.views import Mirror, View
 from generators.renderer import Part
 from generators.scenario import FLOORS, Scenario
-from generators.shading import BACKDROP_M
+from generators.shading import BACKDROP_M, Lighting
 
 MAP_SIZE = 640
 """Of a shadow map, in texels."""
@@ -26,6 +27,12 @@ FAR_AWAY = 60.0
 """In radii: from there a distant lamp's map is drawn."""
 
 LAMPS = 1
+
+NEVER_M = (1e6, 2e6)
+"""Where a floor turns into the backdrop under a dome."""
+
+_TERMS = ("constant", "toward_y", "toward_z", "toward_x", "xy", "yz", "zz", "xz", "xx")
+"""Names of the terms that `environment.FACTORS` belong to."""
 
 
 class LightRig:
@@ -51,7 +58,11 @@ class LightRig:
         self._lamps = Mirror((count, LAMPS), Lamp, device)
         tiles = (count * LAMPS, (MAP_SIZE // 8) ** 2)
         self._bounds = wp.zeros(tiles, dtype=wp.vec2, device=device)
+        self._texels = 1
+        self._domes = Mirror(count, wp.vec3, device)
+        self._shown: list[Dome | None] = [None] * count
         self.lights = Lights()
+        self.lights.domes = self._domes.array
         self.lights.skies, self.lights.lamps = self._skies.array, self._lamps.array
         self.lights.tiles = wp.zeros(tiles, dtype=wp.vec2, device=device)
         self.lights.depths = self._maps.target.seen
@@ -59,13 +70,12 @@ class LightRig:
     def set(self, scenarios: Sequence[Scenario]) -> None:
         """Draw the shadow maps of some scenarios."""
         shown = []
+        self._make_room(scenarios)
         for index, scenario in enumerate(scenarios):
             lighting = scenario.lighting
             sky, lamp = self._skies.values[index], self._lamps.values[index, 0]
-            above, below = np.array(lighting.sky), np.array(lighting.ground)
-            sky["constant"], sky["toward_z"] = (above + below) / 2, (above - below) / 2
-            sky["backdrop"], sky["focus_W"] = lighting.backdrop, lighting.focus_W
-            sky["fade_m"], sky["exposure"], sky["lamps"] = BACKDROP_M, 1.0, 1
+            self._surround(index, lighting)
+            sky["focus_W"], sky["exposure"], sky["lamps"] = lighting.focus_W, 1.0, 1
             poses = {k: v for k, v in scenario.poses.items() if k not in self._floors}
             middle, radius = self._casters(scenario)
             camera = _distant(middle, radius, lighting.direction_W)
@@ -75,6 +85,7 @@ class LightRig:
             lamp["map"], lamp["texel"] = index * LAMPS, texel
             lamp["penumbra"] = lighting.penumbra_m / (texel * FAR_AWAY * radius)
         self._skies.push()
+        self._domes.push()
         self._lamps.push()
         self._maps.fill(shown)
         self.lights.maps = self._maps.views
@@ -88,6 +99,38 @@ class LightRig:
             inputs=[LAMPS, self.lights, self._bounds],
             device=self._device,
         )
+
+    def _surround(self, index: int, lighting: Lighting) -> None:
+        """Describe what comes from all around: a dome, or a sky, a ground and a backdrop."""
+        sky, dome = self._skies.values[index], lighting.dome
+        sky["backdrop"], sky["dome"] = lighting.backdrop, -1
+        if dome is None:
+            above, below = np.array(lighting.sky), np.array(lighting.ground)
+            sky["constant"], sky["toward_z"] = (above + below) / 2, (above - below) / 2
+            sky["toward_x"] = sky["toward_y"] = 0.0
+            sky["fade_m"] = BACKDROP_M
+            return
+        rows, columns, _ = dome.radiance.shape
+        first = index * self._texels
+        sky["dome"], sky["rows"], sky["columns"] = first, rows, columns
+        sky["R_DW"], sky["fade_m"] = dome.R_WD.T, NEVER_M
+        sky["gain"] = np.mean(lighting.sky)
+        if self._shown[index] is not dome:
+            self._domes.values[first : first + rows * columns] = dome.radiance.reshape(-1, 3)
+            self._shown[index] = dome
+        # What a white surface gives back is its irradiance over π.
+        terms = FACTORS[:, None] * dome.coefficients / np.pi
+        for name, term in zip(_TERMS, terms, strict=True):
+            sky[name] = term
+
+    def _make_room(self, scenarios: Sequence[Scenario]) -> None:
+        """Give each view of the launch room for the picture of its dome."""
+        domes = [s.lighting.dome for s in scenarios if s.lighting.dome is not None]
+        texels = max((d.radiance[..., 0].size for d in domes), default=0)
+        if texels > self._texels:
+            self._texels, self._shown = texels, [None] * self._count
+            self._domes = Mirror(self._count * texels, wp.vec3, self._device)
+            self.lights.domes = self._domes.array
 
     def _casters(self, scenario: Scenario) -> tuple[Float[np.ndarray, "3"], float]:
         """Return a sphere about all that throws a shadow, no larger than a map should cover."""

@@ -16,18 +16,13 @@ from generators.raster.facet import (
 from generators.raster.layout import Geometry, Lamp, Lights, Looks, Paint, Sky, Views
 from generators.raster.occlusion import open_to_sky
 from generators.raster.shadow import arriving
+from generators.raster.sky import given_back, mirrored, seen_towards
 from generators.raster.texturing import sample
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
 STEPS = wp.constant(4095.0)
 """Of the table that gives a linear value its sRGB byte."""
-
-
-@wp.func
-def along(sky: Sky, n: wp.vec3) -> wp.vec3:
-    """Return what a white surface that faces n gives back of the sky's light."""
-    return sky.constant + sky.toward_x * n[0] + sky.toward_y * n[1] + sky.toward_z * n[2]
 
 
 @wp.func
@@ -115,7 +110,14 @@ def reflected(
 
 @wp.func
 def ambient(
-    sky: Sky, base: wp.vec3, metallic: float, head_on: wp.vec3, rough: float, n: wp.vec3, v: wp.vec3
+    lights: Lights,
+    sky: Sky,
+    base: wp.vec3,
+    metallic: float,
+    head_on: wp.vec3,
+    rough: float,
+    n: wp.vec3,
+    v: wp.vec3,
 ) -> wp.vec3:
     """Return what a surface gives back of the sky's light.
 
@@ -133,7 +135,8 @@ def ambient(
     r = n * (2.0 * wp.dot(n, v)) - v
     mirror = head_on * scale + wp.vec3(offset, offset, offset)
     diffuse = wp.cw_mul(wp.vec3(1.0, 1.0, 1.0) - mirror, base) * (1.0 - metallic)
-    return wp.cw_mul(diffuse, along(sky, n)) + wp.cw_mul(mirror, along(sky, r))
+    light = wp.cw_mul(diffuse, given_back(sky, n))
+    return light + wp.cw_mul(mirror, mirrored(lights, sky, r, rough))
 
 
 @wp.func
@@ -253,7 +256,7 @@ def radiance(
     rough = wp.clamp(rough, 0.06, 1.0)
     metallic = wp.clamp(metallic, 0.0, 1.0)
     head_on = paint.reflection * (1.0 - metallic) + base * metallic
-    light = ambient(sky, base, metallic, head_on, rough, n, v) * exposed + emissive
+    light = ambient(lights, sky, base, metallic, head_on, rough, n, v) * exposed + emissive
     for k in range(sky.lamps):
         light += lit_by(
             lights, lights.lamps[view, k], p_W, base, metallic, head_on, rough * rough, n, v
@@ -314,6 +317,17 @@ def shade(
         entry = seen[start + x]
         if entry == NOTHING:
             rgb[view, y, x] = backdrop
+            if lights.skies[view].dome >= 0:
+                uv = ray_at(views, view, x, y)
+                lens = views.lens[view]
+                ray = wp.vec3(
+                    (uv[0] - float(lens[2])) / float(lens[0]),
+                    (uv[1] - float(lens[3])) / float(lens[1]),
+                    1.0,
+                )
+                sky = lights.skies[view]
+                light = seen_towards(lights, sky, views.R_WC[view] * ray) * sky.exposure
+                rgb[view, y, x] = developed(light, to_srgb)
             continue
         number = entry & wp.uint64(0xFFFFFFFF)
         if number != before:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from scipy.special import sph_harm_y
 
 from envs.errors import StageError
+from envs.stage.scene import Light
 from generators.environment import (
+    Dome,
     directions,
     harmonics,
     irradiance,
@@ -18,6 +20,7 @@ from generators.environment import (
     load,
     lookup,
     solid_angles,
+    stage_dome,
 )
 
 
@@ -113,3 +116,33 @@ def test_images_become_linear_radiance(tmp_path: Path) -> None:
     for name in ("a.exr", "none.hdr"):
         with pytest.raises(StageError, match="no colour image"):
             load(tmp_path / name)
+
+
+def test_a_dome_is_levelled_in_the_world() -> None:
+    """A dome that is bright on its own +x only, turned so that this looks up."""
+    radiance = np.zeros((32, 64, 3), np.float32)
+    radiance[:, 16:48] = (2.0, 4.0, 6.0)
+    up = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    dome = Dome.levelled(radiance, up)
+    E = irradiance(dome.coefficients, up.T @ np.array([0.0, 0.0, 1.0]))
+    np.testing.assert_allclose(E / np.pi, [0.5, 1.0, 1.5], rtol=1e-6)
+    # Half of the sky is bright, and order 2 takes that for what it is but for 1 %.
+    np.testing.assert_allclose(dome.radiance[16, 32], [0.5, 1.0, 1.5], rtol=0.02)
+    with pytest.raises(StageError, match="no light"):
+        Dome.levelled(np.zeros((8, 16, 3), np.float32), np.eye(3))
+
+
+def test_the_stage_s_image_becomes_its_dome(tmp_path: Path) -> None:
+    image = np.full((600, 1200, 3), 0.25, np.float32)
+    cv2.imwrite(str(tmp_path / "a.hdr"), image)
+    plain = Light("/sky", "dome", np.eye(4), 1.0, (1.0, 1.0, 1.0))
+    assert stage_dome([plain]) is None
+    X = np.eye(4)
+    X[:3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
+    found = stage_dome(
+        [plain, Light("/s", "dome", X, 9.0, (1.0, 0.5, 0.5), texture=tmp_path / "a.hdr")]
+    )
+    assert found is not None
+    np.testing.assert_array_equal(found.R_WD, X[:3, :3])
+    assert found.radiance.shape == (512, 1024, 3)
+    np.testing.assert_allclose(found.radiance[0, 0], [1.5, 0.75, 0.75], rtol=1e-3)

@@ -8,6 +8,7 @@ import pytest
 from envs.errors import ConfigError, RecordingError, StageError
 from envs.frames import axis_angle
 from generators.distributions import Uniform
+from generators.environment import directions
 from generators.placement import robot_hulls
 from generators.ranges import Ranges
 from generators.scenario import Scenario, body_poses, draw, prepare
@@ -123,6 +124,21 @@ def test_pictures_differ_in_everything_that_is_varied() -> None:
     assert "leg" not in shown[0].looks
     # The robot keeps its own colours, only shaded.
     assert all(s.looks["upper"].color is None for s in shown)
+
+
+def test_the_share_of_domes_decides_what_is_around() -> None:
+    for share, around in ((0.0, {False}), (1.0, {True}), (0.5, {True, False})):
+        ranges = replace(RANGES, light_dome_share=share)
+        shown = [
+            draw(STUDIO, RECORDING, ranges, seed=1, index=i, size=(160, 120)) for i in range(8)
+        ]
+        assert {s.lighting.dome is not None for s in shown} == around
+    # The sky's brightest spot is where the sun stands.
+    lit = next(s.lighting for s in shown if s.lighting.dome is not None)
+    assert lit.dome is not None
+    above = lit.dome.radiance[:32].mean(axis=-1)
+    row, column = np.unravel_index(above.argmax(), above.shape)
+    assert directions(64, 128)[row, column] @ lit.direction_W > np.cos(np.radians(8))
 
 
 def test_static_poses_and_welded_bodies() -> None:
