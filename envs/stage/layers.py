@@ -1,4 +1,4 @@
-"""Layers that Kinetwin writes: the rig that a run starts from, and overrides of what it identified.
+"""Layers that Kinetwin writes: the rig of a run, what was identified, where things stood.
 
 A rig is a root layer: `subLayers = [calibration …, scene]` with the robot mounted at /World/robot.
 Overrides are `over`s on the robot's prims: the asset itself stays untouched, and muting the layer
@@ -16,6 +16,7 @@ from uuid import uuid4
 import numpy as np
 
 from envs.errors import StageError, unknown
+from envs.frames import Pose
 from envs.stage.attributes import CUSTOM_DATA, JOINT_FIELDS, write_exact
 from envs.stage.guard import asset_root, check_layers
 from envs.stage.joints import SIGNED
@@ -152,7 +153,7 @@ def write_overrides(
         StageError: A target is not in the stage or lies under an instance, where USD would drop the
             override in silence; or a value is not finite or of the wrong sign.
     """
-    from pxr import Sdf, Usd, UsdGeom, UsdPhysics
+    from pxr import Sdf, Usd
 
     robot, usd = read_stage(stage).robot, open_stage(stage)
     units = read_units(usd, str(stage))
@@ -176,13 +177,79 @@ def write_overrides(
             _write_body(prim, name, inertial, transforms)
 
     layer.customLayerData = {CUSTOM_DATA: dict(metadata or {})}
+    _export(layer, usd, path)
+    return path
+
+
+def write_scenario(
+    path: Path,
+    *,
+    stage: Path,
+    poses: Mapping[str, Pose],
+    metadata: Mapping[str, str | float | int] | None = None,
+) -> Path:
+    """Write where bodies stand as a layer of `over`s that goes above `stage`.
+
+    It is one moment of a run: `subLayers = [scenario, calibration, scene]` opens in any USD tool
+    as the twin saw it, and is read back with the same poses.
+
+    Args:
+        path: The .usda to write.
+        stage: The stage that holds the bodies.
+        poses: Body name → X_WB, in SI and Z-up, as a world gives them; bodies that are not named
+            stay where the stage puts them.
+        metadata: Goes to the layer's customLayerData["twin"]: seed, index, time.
+
+    Returns:
+        The path.
+
+    Raises:
+        StageError: A body is not in the stage or lies under an instance, or a pose is no rigid one.
+    """
+    from pxr import Gf, Sdf, Usd, UsdGeom
+
+    scene, usd = read_stage(stage), open_stage(stage)
+    units = read_units(usd, str(stage))
+    bodies = [b for robot in scene.articulations for b in robot.bodies if b.mass_source != "none"]
+    prims = {b.name: b.prim for b in (*bodies, *scene.objects, *scene.static)}
+    # Nothing but the world has this name; the insides of chains have no prim of their own.
+    wanted = {name: X for name, X in poses.items() if name in prims}
+    known = {b.name for robot in scene.articulations for b in robot.bodies}
+    for name in poses.keys() - wanted.keys() - known:
+        raise StageError(unknown("body", name, prims, where="the stage"))
+    layer = Sdf.Layer.CreateAnonymous(".usda")
+    usd.GetSessionLayer().subLayerPaths.append(layer.identifier)
+    usd.SetEditTarget(Usd.EditTarget(layer))
+    # From the top down: where a prim stands depends on those above it.
+    for name in sorted(wanted, key=lambda n: prims[n].count("/")):
+        X_WB = np.asarray(wanted[name], float)
+        R = X_WB[:3, :3]
+        if not np.isfinite(X_WB).all() or np.abs(R.T @ R - np.eye(3)).max() > 1e-9:
+            raise StageError(f"the pose of body '{name}' must be a finite rigid transform")
+        prim, transforms = _target(usd, prims[name]), Transforms(units)
+        scale = transforms.frame(prim)[1] * units.length_m
+        M_WB = X_WB @ np.diag([*scale, 1.0])
+        M_PB = np.linalg.inv(transforms.matrix(prim.GetParent())) @ M_WB
+        xform = UsdGeom.Xformable(prim)
+        xform.ClearXformOpOrder()
+        operation = xform.AddTransformOp(UsdGeom.XformOp.PrecisionDouble, "scenario")
+        operation.Set(Gf.Matrix4d(*M_PB.T.ravel().tolist()))
+        xform.SetXformOpOrder([operation])
+    layer.customLayerData = {CUSTOM_DATA: dict(metadata or {})}
+    _export(layer, usd, path)
+    return path
+
+
+def _export(layer: Any, usd: Any, path: Path) -> None:
+    """Write a layer with the units of the stage that it goes above."""
+    from pxr import UsdGeom, UsdPhysics
+
     pseudo = layer.pseudoRoot
     pseudo.SetInfo("upAxis", UsdGeom.GetStageUpAxis(usd))
     pseudo.SetInfo("metersPerUnit", UsdGeom.GetStageMetersPerUnit(usd))
     pseudo.SetInfo("kilogramsPerUnit", UsdPhysics.GetStageKilogramsPerUnit(usd))
     with _whole(path) as temporary:
         layer.Export(str(temporary))
-    return path
 
 
 def _target(usd: Any, path: str) -> Any:
