@@ -13,7 +13,7 @@ from envs.errors import CalibrationError
 from envs.files import write_whole
 from envs.stage.scene import Inertial
 
-Method = Literal["torch", "lm", "cmaes", "servo"]
+Method = Literal["torch", "lm", "cmaes", "servo", "kinematics"]
 
 INERTIAL = {
     "mass": "kg",

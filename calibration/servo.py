@@ -23,7 +23,15 @@ from jaxtyping import Float
 
 from calibration.result import CalibrationResult, Parameter
 from calibration.rollout.servo import PARAMETERS
-from calibration.servo_runs import EVERY, STEP_S, Playback, ServoRun, nominal, servo_joint
+from calibration.servo_runs import (
+    EVERY,
+    STEP_S,
+    Playback,
+    ServoRun,
+    candidate,
+    nominal,
+    servo_joint,
+)
 from calibration.uncertainty import prior_share, sandwich
 from envs.errors import CalibrationError
 from envs.stage.scene import Joint, Scene
@@ -151,7 +159,7 @@ def fit_servo(
     search = _search(joint, LAWS[law], playback)
     best, played = _fit(playback, search, seed)
     judge = Playback(scene, heldout)
-    stage = np.array(list(nominal(joint).values()))
+    stage = candidate(joint)
     of_train, of_heldout = playback.errors(best[None])[0], judge.errors(best[None])[0]
     parameters, covariance = _parameters(joint, playback, search, best)
     return CalibrationResult(

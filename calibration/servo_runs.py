@@ -154,6 +154,11 @@ def nominal(joint: Joint) -> Mapping[str, float]:
     return {name: values[name] for name in PARAMETERS}
 
 
+def candidate(joint: Joint) -> Float[np.ndarray, "12"]:
+    """Return the candidate that the stage describes."""
+    return np.array(list(nominal(joint).values()))
+
+
 class Playback:
     """Runs ready to be played by candidates."""
 

@@ -1,6 +1,5 @@
 """The calibration task: which methods, in what order, and the layer of what they found."""
 
-import hashlib
 import math
 import os
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from calibration.result import CalibrationResult, combine
 from calibration.validation import blocked_folds
 from conf.outcome import Calibrated, Prepared
 from conf.preparing import rig
-from conf.schema import Config, Method
+from conf.schema import Method, configuration_hash
 from conf.session import Session
 from envs.errors import CalibrationError
 from envs.stage.reader import read_stage
@@ -48,7 +47,7 @@ def calibrate(session: Session, fitted: tuple[Prepared, ...]) -> Calibrated:
     provenance = {
         "recording": data.recording.name,
         "data_sha256": dict(data.recording.sha256),
-        "configuration_sha256": _configuration_hash(session.config),
+        "configuration_sha256": configuration_hash(session.config),
     }
     begun_s = _cpu_s()
     found: dict[str, CalibrationResult] = {}
@@ -161,7 +160,3 @@ def _cpu_s() -> float:
     """Return the processor time of this process and of its workers that have ended, s."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
-
-
-def _configuration_hash(config: Config) -> str:
-    return hashlib.sha256(repr(config).encode()).hexdigest()

@@ -33,6 +33,17 @@ def judge(session: Session, outcome: Outcome) -> Verdict:
         if {"nominal", "calibrated"} <= set(of)
     )
     verdict = Verdict(outcome.fit.data.trajectory.joints, comparisons)
+    settle(
+        session,
+        verdict,
+        judged_on=[j.data.recording.name for j in outcome.judged],
+        whiteness={j.data.recording.name: residual_whiteness(j) for j in outcome.judged},
+    )
+    return verdict
+
+
+def settle(session: Session, verdict: Verdict, **told: Any) -> None:
+    """Leave a verdict, with what else is told of it; take a calibration back that is not better."""
     forced = session.config.force and not verdict.improved
     session.write_json(
         "verdict.json",
@@ -40,8 +51,7 @@ def judge(session: Session, outcome: Outcome) -> Verdict:
             **verdict.to_dict(),
             "written": verdict.improved or forced,
             "forced": forced,
-            "judged_on": [j.data.recording.name for j in outcome.judged],
-            "whiteness": {j.data.recording.name: residual_whiteness(j) for j in outcome.judged},
+            **told,
         },
     )
     session.metrics["improved"] = verdict.improved
@@ -49,7 +59,6 @@ def judge(session: Session, outcome: Outcome) -> Verdict:
         session.note(f"written because of force=true, although {verdict.text}")
     elif not verdict.improved:
         _take_back(session.directory)
-    return verdict
 
 
 def refuse(verdict: Verdict, *, force: bool) -> None:

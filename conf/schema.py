@@ -5,6 +5,7 @@ dataclasses; `__post_init__` checks ranges. `typed` gives the tasks plain object
 below `conf/` sees OmegaConf.
 """
 
+import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -52,6 +53,7 @@ class Method(Enum):
     auto = "auto"
     torch = "torch"
     cmaes = "cmaes"
+    servo = "servo"
 
 
 @dataclass
@@ -90,6 +92,15 @@ class StreamConfig:
 
 
 @dataclass
+class ServoConfig:
+    """The firmware of a hobby servo: see `calibration.servo_runs.Firmware`."""
+
+    gain: str = MISSING
+    duty_per_rad: float = MISSING
+    supply: str = MISSING
+
+
+@dataclass
 class RecordingConfig:
     """A recording, how to read it, the robot that made it, and what of it trains and judges."""
 
@@ -103,6 +114,8 @@ class RecordingConfig:
     truth: str = ""
     train: Any = None
     test: Any = None
+    runs: list[str] = field(default_factory=list)
+    servo: ServoConfig | None = None
 
     def source(self) -> RecordingSource:
         """Return the checked description that the readers take.
@@ -238,7 +251,7 @@ class Config:
             raise ConfigError(unknown("scene", self.scene, catalog.SCENES, where="the catalogue"))
         self.recording.source()
         self.optics()
-        self.split()
+        self._check_split()
         between("seed", self.seed, 0, 2**63 - 1)
         between("workers", self.workers, 1, 256)
 
@@ -249,6 +262,14 @@ class Config:
             ConfigError: One of them cannot be.
         """
         return optics(self.camera, self.sensor, self.images.width, self.images.height)
+
+    def _check_split(self) -> None:
+        by_metadata = [p for p in (self.split().train, self.split().test) if p and p.metadata]
+        if by_metadata and self.method is not Method.servo:
+            raise ConfigError(
+                f"recording.train and recording.test choose by metadata with method=servo only, "
+                f"not with method={self.method.name}"
+            )
 
     def split(self) -> Split:
         """Return what trains and what judges.
@@ -338,3 +359,8 @@ def ours(composed: DictConfig) -> list[str]:
 def run_directory() -> Path:
     """Return the directory that Hydra made for this run."""
     return Path(HydraConfig.get().runtime.output_dir)
+
+
+def configuration_hash(config: Config) -> str:
+    """Return what tells one configuration from another."""
+    return hashlib.sha256(repr(config).encode()).hexdigest()

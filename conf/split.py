@@ -1,13 +1,15 @@
 """Which part of a recording trains and which judges: spans of it in seconds, or other recordings.
 
 `recording.train` and `recording.test` each hold a span `[0, 14.7]`, several `[[0, 5], [10, 15]]`, a
-name `panda_unisa` or several `[a, b]`. What is left out follows from what is given: the rest of the
+name `panda_unisa` or several `[a, b]`; where a recording has several runs (`method=servo`), what
+the metadata of some say, `{kp: 800}`. What is left out follows from what is given: the rest of the
 recording, or all of it where another one judges; with nothing given the first `train_fraction`
 trains and the rest judges.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,10 +22,19 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Part:
-    """Spans of a recording, start ≤ t < end in s since its first stamp, or names of others."""
+    """Spans of a recording, start ≤ t < end in s since its first stamp, or names of others.
+
+    Attributes:
+        metadata: What the files of some runs say.
+    """
 
     spans: tuple[Span, ...] = ()
     recordings: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def matches(self, metadata: Mapping[str, str]) -> bool:
+        """Return whether a run's metadata say all that is asked for."""
+        return all(metadata.get(key) == value for key, value in self.metadata.items())
 
     def covers(self, t_s: Float[np.ndarray, "time"]) -> Bool[np.ndarray, "time"]:
         """Return which instants lie in a span."""
@@ -39,6 +50,8 @@ def part(key: str, value: Any) -> Part | None:
     """
     if value is None or value == []:
         return None
+    if isinstance(value, dict):
+        return Part(metadata={str(k): str(v) for k, v in value.items()})
     entries = value if isinstance(value, list) else [value]
     if all(isinstance(entry, str) for entry in entries):
         return Part(recordings=tuple(entries))

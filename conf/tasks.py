@@ -5,7 +5,7 @@ from pathlib import Path
 
 from calibration.residuals import rmse
 from calibration.truth import read_truth
-from conf import looking, page, summary
+from conf import looking, page, servoing, summary
 from conf.auditing import validate
 from conf.calibrating import calibrate
 from conf.doctor import doctor
@@ -13,7 +13,7 @@ from conf.exit_code import SALVAGED, WHOLE
 from conf.judging import judge, refuse
 from conf.outcome import Images, Judged, Outcome, Prepared, Replayed
 from conf.preparing import prepare, prepare_all, rig
-from conf.schema import Config, Task
+from conf.schema import Config, Method, Task
 from conf.session import Session
 from envs.errors import KinetwinError
 from envs.stage.reader import read_stage
@@ -65,6 +65,9 @@ def _replay(session: Session) -> None:
 
 
 def _calibrate(session: Session) -> None:
+    if session.config.method is Method.servo:
+        servoing.calibrate(session)
+        return
     outcome = _before_and_after(session)
     verdict = judge(session, outcome)
     _finish(session, outcome)
