@@ -160,7 +160,10 @@ def test_ranges_refuse_what_cannot_be_drawn() -> None:
         name: list(value) if isinstance(value, tuple) else value
         for name, value in {
             **{n: getattr(RANGES, n) for n in ("object_radius_m", "object_azimuth_deg")},
-            **{n: getattr(RANGES, n) for n in ("object_clearance_m", "texture_share")},
+            **{
+                n: getattr(RANGES, n)
+                for n in ("object_clearance_m", "texture_share", "light_dome_share")
+            },
         }.items()
     }
     for name in Ranges.__dataclass_fields__:
