@@ -8,11 +8,7 @@ from typing import Any
 
 import pytest
 
-<<<<<<< HEAD
 from assets.catalog import ROBOT_SOURCES, ROBOT_STAGES, RobotSource, robot_names
-=======
-from assets.catalog import RobotSource, robot_names
->>>>>>> 81966cb (A moment of a run as a scenario layer)
 from envs.errors import StageError
 from envs.stage import library
 from envs.stage.library import import_robot, robot_asset
@@ -103,11 +99,7 @@ def test_an_imported_robot_is_found_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="robot 'mine' is not in the catalog"):
         robot_asset("mine", robots=robots)
     asset = import_robot(urdf, "mine", robots=robots)
-<<<<<<< HEAD
     assert robot_names(robots) == [*ROBOT_SOURCES, *ROBOT_STAGES, "mine"]
-=======
-    assert robot_names(robots) == [*robot_names(tmp_path), "mine"]
->>>>>>> 81966cb (A moment of a run as a scenario layer)
     assert robot_asset("mine", robots=robots) == asset
     assert read_stage(asset).robot.bodies[0].inertial.mass_kg == 7.0
     urdf.unlink()  # the asset stands alone
