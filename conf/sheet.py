@@ -15,8 +15,8 @@ from generators.ranges import Ranges
 from generators.sheet import Model, documentation_sheet
 
 POSTURES = {
-    "panda": ("Panda", "panda_joint", (0.3, -0.5, 0.1, -2.2, 0.2, 1.9, 0.8), 12),
-    "kuka_iiwa": ("KUKA iiwa", "lbr_iiwa_joint_", (0.4, 0.6, 0.0, -1.3, 0.0, 1.1, 0.0), 4),
+    "panda": ("Panda", "panda_joint", (0.3, -0.5, 0.1, -2.2, 0.2, 1.9, 0.8), 13),
+    "kuka_iiwa": ("KUKA iiwa", "lbr_iiwa_joint_", (0.4, 0.6, 0.0, -1.3, 0.0, 1.1, 0.0), 19),
 }
 """Robot → title, what its joints' names begin with, where they stand (rad), a seed."""
 
