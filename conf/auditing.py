@@ -1,6 +1,7 @@
 """task=validate: is the renderer right on this scene? A table, validate.json and a page."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from rich.table import Table
@@ -12,16 +13,21 @@ from envs.stage.scene import Scene
 from envs.telemetry.trajectory import Trajectory
 from generators.audit.audit import Audit, Make, audit
 from generators.audit.criteria import Criterion
+from generators.raster.device import compile_kernels
 from generators.raster.renderer import RasterRenderer
 
 SHOWN = 4
 """Views of which the page shows error maps."""
 
 
-def validate(
-    session: Session, scene: Scene, trajectory: Trajectory, make: Make = RasterRenderer
-) -> None:
-    """Audit the renderer on the run's own scene, recording and seed.
+def rasterizer(session: Session) -> Make:
+    """Return what makes the renderer of record on the run's device, its kernels compiled."""
+    device = compile_kernels(session.config.device.name, session.note)
+    return partial(RasterRenderer, device=device.split(":")[0])
+
+
+def validate(session: Session, scene: Scene, trajectory: Trajectory, make: Make) -> None:
+    """Audit a renderer on the run's own scene, recording and seed.
 
     Raises:
         KinetwinError: A criterion is not met; what was found is written all the same.

@@ -6,7 +6,7 @@ from pathlib import Path
 from calibration.residuals import rmse
 from calibration.truth import read_truth
 from conf import looking, page, servoing, summary
-from conf.auditing import validate
+from conf.auditing import rasterizer, validate
 from conf.calibrating import calibrate
 from conf.doctor import doctor
 from conf.exit_code import SALVAGED, WHOLE
@@ -99,7 +99,7 @@ def _generate(session: Session) -> None:
 
 def _validate(session: Session) -> None:
     data = prepare(session)
-    validate(session, data.scene, data.trajectory)
+    validate(session, data.scene, data.trajectory, rasterizer(session))
 
 
 def _finish(session: Session, outcome: Outcome) -> None:

@@ -179,9 +179,9 @@ def _view(renderer: Renderer, now: Scenario, then: Scenario, beyond: bool) -> Vi
     """Return what a renderer makes of a view."""
     frame, canvas = renderer.render(now), None
     if beyond and frame.cover is not None:
-        wide = renderer.render(replace(now, camera=canvas_camera(now.camera)))
+        wide = renderer.render(replace(now, camera=canvas_camera(now.camera)), colors=False)
         canvas = on_canvas(wide, now.camera)
-    return View(frame, renderer.render(then), canvas)
+    return View(frame, renderer.render(then, colors=False), canvas)
 
 
 def _bent(camera: Camera) -> Camera:

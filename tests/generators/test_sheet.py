@@ -45,3 +45,6 @@ def test_sheet_of_one_robot(tmp_path: Path) -> None:
              for c in range(0, 5 * width, width)]  # fmt: skip
     for k, tile in enumerate(tiles):
         assert tile.std() > 5, k
+    # Three lights are three pictures.
+    for a, b in [(0, 1), (1, 2), (0, 2)]:
+        assert np.abs(tiles[a].astype(int) - tiles[b]).mean() > 1
