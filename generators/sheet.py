@@ -105,7 +105,7 @@ def with_boxes(picture: Picture, boxes: dict[int, Box3], labelled: Labelled) -> 
         if number not in seen:
             continue
         for edge in box.edges_uv(camera):
-            _line(drawn, edge, preview.color_of(number), 3)
+            _line(drawn, edge, preview.color_of(number), 2)
         size = 0.6 * float(np.min(box.high - box.low))
         for axis, color in enumerate([(60, 60, 235), (70, 190, 70), (235, 130, 50)]):
             ends = np.stack([box.X_WB[:3, 3], box.X_WB[:3, 3] + size * box.X_WB[:3, axis]])
@@ -186,7 +186,7 @@ def _in_light(ranges: Ranges, name: str) -> Ranges:
         camera_azimuth_deg=just(48.0),
         camera_elevation_deg=just(22.0),
         camera_zoom=just(1.25),
-        camera_fill=just(0.88),
+        camera_fill=just(0.8),
         camera_roll_deg=just(0.0),
         light_azimuth_deg=just(light["azimuth"]),
         light_elevation_deg=just(light["elevation"]),

@@ -126,6 +126,12 @@ def test_pycocotools_reads_it_and_sees_the_same_masks(
             assert entry["area"] == mask.sum() == coco_mask.area(entry["segmentation"])
             assert coco_mask.toBbox(entry["segmentation"]).tolist() == entry["bbox"]
             assert entry["iscrowd"] == 0
+            whole = entry["amodal_segmentation"]
+            assert coco_mask.toBbox(whole).tolist() == entry["amodal_bbox"]
+            assert entry["visible_fraction"] == entry["area"] / coco_mask.area(whole)
+            both = coco_mask.merge([whole, entry["segmentation"]], intersect=True)
+            assert coco_mask.area(both) == entry["area"]
+            assert 0 <= entry["truncation"] < 1
             labels.add(coco.loadCats(entry["category_id"])[0]["name"])
         # All that is no surroundings has an annotation.
         things = {i["id"] for i in document["instances"] if i["class"] not in ("floor", "table")}
