@@ -25,7 +25,14 @@ from calibration.inertia import from_pseudo_inertia, is_feasible, rigid_groups
 from calibration.newton import Local, minimize
 from calibration.regression import STRIBECK_RANGE, Regression, build_regression
 from calibration.result import CalibrationResult, Parameter
-from calibration.torque_model import FIELDS, Prior, TorqueModel, model_prior, model_torque
+from calibration.torque_model import (
+    FIELDS,
+    MOST_LAG_S,
+    Prior,
+    TorqueModel,
+    model_prior,
+    model_torque,
+)
 from calibration.uncertainty import prior_share, sandwich, time_blocks
 from envs.errors import CalibrationError
 from envs.stage.scene import Inertial, Scene
@@ -83,10 +90,13 @@ def fit_torque(
     model = TorqueModel(tree, rigid_groups(tree, scene.robot))
     if not model.groups:
         raise CalibrationError(f"no link of {scene.robot.prim} has mass in the model")
-    regression = build_regression(tree, motion, train, cutoff_hz)
     joints = [scene.robot.joint(name) for name in tree.joints]
     prior = model_prior(model, joints, motion, train)
-    p, noise = _fit(model, regression, prior)
+    # What a late sensor changes depends on the torque, which is found first as if it were in time.
+    p, noise = _fit(model, build_regression(tree, motion, train, cutoff_hz), prior)
+    near = model_torque(*model.fitted(p, joints), motion, cutoff_hz)
+    regression = build_regression(tree, motion, train, cutoff_hz, tau_near=near)
+    p, noise = _fit(model, regression, prior, p)
 
     values, _ = model.values(p)
     covariance, share = _uncertainty(model, regression, p, noise, prior)
@@ -142,7 +152,10 @@ def fit_torque(
 
 
 def _fit(
-    model: TorqueModel, regression: Regression, prior: Prior
+    model: TorqueModel,
+    regression: Regression,
+    prior: Prior,
+    start: Float[np.ndarray, "params"] | None = None,
 ) -> tuple[Float[np.ndarray, "params"], Float[np.ndarray, "joint"]]:
     """Return the parameters, and the standard deviation of each joint's noise (N·m or N)."""
     factors = torch.from_numpy(prior.factors)
@@ -151,7 +164,11 @@ def _fit(
     upper = np.full_like(lower, np.inf)
     lower[[name for name, *_ in FIELDS].index("torque_offset")] = -np.inf
     lower[-1], upper[-1] = np.log(STRIBECK_RANGE)
-    p = np.concatenate([inertias, np.clip(prior.mean, lower.ravel(), upper.ravel())])
+    upper[[name for name, *_ in FIELDS].index("torque_lag_s")] = MOST_LAG_S
+    if start is None:
+        p = np.concatenate([inertias, np.clip(prior.mean, lower.ravel(), upper.ravel())])
+    else:
+        p = start
     free = np.full(len(inertias), np.inf)
     low, high = np.concatenate([-free, lower.ravel()]), np.concatenate([free, upper.ravel()])
 

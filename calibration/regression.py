@@ -1,9 +1,10 @@
 """Torque as a linear map of coefficients, low-passed like its measurement, and compressed.
 
 The model `τ = Y π + armature·q̈ + coulomb·tanh(q̇/v₀) + stribeck·e^(−(q̇/v_s)²)·tanh(q̇/v₀) + viscous·q̇
-+ offset` is linear in all but the Stribeck velocity. Its columns go through the filter of the
-measured torque (parallel filtering: Gautier, Dynamic identification of robots with power model,
-ICRA 1997), and a QR of each joint's rows keeps all that a least-squares fit can see of them.
++ offset + spring·q` is linear in all but the Stribeck velocity; what a late sensor takes off it,
+lag·τ̇, is linear to first order. Its columns go through the filter of the measured torque (parallel
+filtering: Gautier, Dynamic identification of robots with power model, ICRA 1997), and a QR of each
+joint's rows keeps all that a least-squares fit can see of them.
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ STRIBECK_RANGE = (0.02, 0.3)
 STRIBECK_NODES = 10
 # Rows kept per period of the cutoff frequency: a low-passed signal holds no more than two.
 ROWS_PER_PERIOD = 10
+# Columns without jumps are made at so many times that rate, all others at the motion's own.
+SMOOTHNESS = 2
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class Regression:
     """All joints' rows, at the instants `t_s`.
 
     The coefficients are, one block after the other: π of all links (10 each), armature, coulomb,
-    viscous, offset (one a joint), and the Stribeck columns (STRIBECK_NODES a joint).
+    viscous, offset, spring, lag (one a joint), and the Stribeck columns (STRIBECK_NODES a
+    joint).
 
     Attributes:
         information: Independent samples per row: a low-passed signal repeats itself.
@@ -58,6 +62,11 @@ class Regression:
     t_s: Float[np.ndarray, "rows"]
     joints: tuple[JointRows, ...]
     information: float
+
+
+def first_node(joints: int) -> int:
+    """Return the index of the first Stribeck coefficient."""
+    return 16 * joints
 
 
 def stribeck_nodes() -> Float[np.ndarray, "node"]:
@@ -88,7 +97,12 @@ def stribeck_weights(
 
 
 def build_regression(
-    tree: Tree, motion: Motion, rows: Bool[np.ndarray, "time"], cutoff_hz: float
+    tree: Tree,
+    motion: Motion,
+    rows: Bool[np.ndarray, "time"],
+    cutoff_hz: float,
+    *,
+    tau_near: Float[np.ndarray, "time joint"] | None = None,
 ) -> Regression:
     """Make, low-pass, thin out and compress the torque equations of a motion.
 
@@ -97,33 +111,38 @@ def build_regression(
         motion: Low-passed at `cutoff_hz`.
         rows: Instants that may be used.
         cutoff_hz: Of the filter.
+        tau_near: The low-passed torque that a first fit predicts, for the column of the lag, which
+            is zero without. The measured torque in its place would explain its own noise.
 
     Raises:
         CalibrationError: Too few instants are left to fit with.
     """
     n = len(tree.joints)
     dt_s = float(motion.t_s[1] - motion.t_s[0])
-    stride = max(1, int(1 / (ROWS_PER_PERIOD * cutoff_hz * dt_s)))
+    thin = max(1, int(1 / (SMOOTHNESS * ROWS_PER_PERIOD * cutoff_hz * dt_s)))
+    stride = (
+        SMOOTHNESS * thin if thin > 1 else max(1, int(1 / (ROWS_PER_PERIOD * cutoff_hz * dt_s)))
+    )
     kept = np.flatnonzero(rows)
     kept = kept[kept % stride == 0]
-    q, qd, qdd = (
-        torch.from_numpy(np.ascontiguousarray(x)) for x in (motion.q, motion.qd, motion.qdd)
-    )
+    state = [np.ascontiguousarray(x[::thin]) for x in (motion.q, motion.qd, motion.qdd)]
     with torch.no_grad():
-        Y = regressor(tree, q, qd, qdd).numpy()
+        Y = regressor(tree, *(torch.from_numpy(x) for x in state)).numpy()
+    late = 0 * motion.qd if tau_near is None else -np.gradient(tau_near, dt_s, axis=0)
     sign = np.tanh(motion.qd / STICTION_VELOCITY)
     excess = np.exp(-((motion.qd[..., None] / stribeck_nodes()) ** 2)) * sign[..., None]
 
     joints = []
     for j in range(n):
         seen = np.flatnonzero(np.abs(Y[:, j]).max(axis=0) > 0)
-        own = np.array([10 * n + k * n + j for k in range(4)])
-        nodes = 14 * n + j * STRIBECK_NODES + np.arange(STRIBECK_NODES)
+        own = np.array([10 * n + k * n + j for k in range(6)])
+        nodes = first_node(n) + j * STRIBECK_NODES + np.arange(STRIBECK_NODES)
         ones = np.ones_like(sign[:, j])
-        raw = np.column_stack(
-            [Y[:, j, seen], motion.qdd[:, j], sign[:, j], motion.qd[:, j], ones, excess[:, j]]
-        )
-        columns = lowpass(raw, dt_s, cutoff_hz)[kept]
+        smooth = lowpass(Y[:, j, seen], thin * dt_s, cutoff_hz)[kept // thin]
+        plain = [motion.qdd[:, j], sign[:, j], motion.qd[:, j], ones, motion.q[:, j]]
+        rough = lowpass(np.column_stack([*plain, excess[:, j]]), dt_s, cutoff_hz)[kept]
+        # The lag's is low-passed already.
+        columns = np.column_stack([smooth, rough[:, :5], late[kept, j], rough[:, 5:]])
         index = np.concatenate([seen, own, nodes])
         if len(kept) < 2 * columns.shape[1]:
             raise CalibrationError(

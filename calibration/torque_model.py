@@ -18,21 +18,27 @@ from calibration.inertia import (
     tangent,
     upper_factor,
 )
-from calibration.regression import STRIBECK_NODES, STRIBECK_RANGE, stribeck_weights
+from calibration.regression import (
+    STRIBECK_NODES,
+    STRIBECK_RANGE,
+    first_node,
+    stribeck_weights,
+)
 from calibration.result import INERTIAL
 from envs.stage.scene import Articulation, Friction, Inertial, Joint
 from envs.stage.tree import Tree
 from envs.telemetry.filtering import Motion, lowpass
-from envs.world.dynamics import inverse_dynamics
-from envs.world.friction import friction_torque, joint_friction
+from envs.world.sensing import sensor_torque
 
 # How far a link may be from the model's before the data speak, in log-Cholesky coordinates: 1 is a
 # factor of e in mass, a radius of gyration in the centre of mass.
 INERTIA_WIDTH = 1.0
 # Stribeck's velocity before the data speak, rad/s (or m/s), and the width of its logarithm.
 STRIBECK_VELOCITY, STRIBECK_WIDTH = 0.08, 0.5
+# By how much a torque sensor's reading is late without data, and at most, s.
+LAG_WIDTH_S, MOST_LAG_S = 0.02, 0.1
 # A joint that moves less than this (rms) is treated as if it moved so much when priors are sized.
-LEAST_SPEED, LEAST_ACCELERATION = 1e-3, 1e-2
+LEAST_REACH, LEAST_SPEED, LEAST_ACCELERATION = 1e-2, 1e-3, 1e-2
 # Share of the way to the edge of what is feasible that one step may go.
 MOST_OF_THE_WAY = 0.95
 
@@ -41,6 +47,8 @@ FIELDS = (
     ("friction.coulomb", "N.m", "N"),
     ("friction.viscous", "N.m.s/rad", "N.s/m"),
     ("torque_offset", "N.m", "N"),
+    ("spring", "N.m/rad", "N/m"),
+    ("torque_lag_s", "s", "s"),
     ("friction.stribeck", "N.m", "N"),
     ("friction.stribeck_velocity", "rad/s", "m/s"),
 )
@@ -85,14 +93,15 @@ class TorqueModel:
         """Return the derivative of the coefficients with respect to the local coordinates."""
         *_, stribeck, log_velocity = self.split(p)[1]
         groups, n = len(self.groups), len(self.tree.joints)
-        D = np.zeros(((14 + STRIBECK_NODES) * n, len(p)))
+        D = np.zeros(((first_node(1) + STRIBECK_NODES) * n, len(p)))
         for g, (group, basis) in enumerate(zip(self.groups, self.inertia_basis(p), strict=True)):
             D[10 * group.link : 10 * group.link + 10, 10 * g : 10 * g + 10] = basis
         linear = np.arange((len(FIELDS) - 2) * n)
         D[10 * n + linear, 10 * groups + linear] = 1.0
         weights, slopes = stribeck_weights(log_velocity), stribeck_weights(log_velocity, slope=True)
         for j in range(n):
-            nodes = slice(14 * n + j * STRIBECK_NODES, 14 * n + (j + 1) * STRIBECK_NODES)
+            start = first_node(n) + j * STRIBECK_NODES
+            nodes = slice(start, start + STRIBECK_NODES)
             D[nodes, len(p) - 2 * n + j] = weights[j]
             D[nodes, len(p) - n + j] = stribeck[j] * slopes[j]
         return D
@@ -175,6 +184,8 @@ class TorqueModel:
                     j.friction.coulomb,
                     j.friction.viscous,
                     j.torque_offset,
+                    j.spring,
+                    j.torque_lag_s,
                     j.friction.stribeck,
                     j.friction.stribeck_velocity,
                 )
@@ -195,10 +206,11 @@ class TorqueModel:
                 armature=armature,
                 friction=Friction(coulomb, viscous, stribeck, velocity),
                 torque_offset=offset,
+                spring=spring,
+                torque_lag_s=lag_s,
             )
-            for joint, (armature, coulomb, viscous, offset, stribeck, velocity) in zip(
-                joints, rows, strict=True
-            )
+            for joint, row in zip(joints, rows, strict=True)
+            for armature, coulomb, viscous, offset, spring, lag_s, stribeck, velocity in [row]
         ]
         return replace(self.tree, pi=self.link_parameters(p)), changed
 
@@ -262,11 +274,19 @@ def model_prior(
         [j.friction.coulomb for j in joints],
         [j.friction.viscous for j in joints],
         [j.torque_offset for j in joints],
+        [j.spring for j in joints],
+        [j.torque_lag_s for j in joints],
         [j.friction.stribeck for j in joints],
         np.log(velocity),
     ]
     logarithm = np.full(len(joints), STRIBECK_WIDTH)
-    width = [torque / acceleration, torque, torque / speed, torque, torque, logarithm]
+    lag = np.full(len(joints), LAG_WIDTH_S)
+    reach = np.maximum(motion.q[train].std(axis=0), LEAST_REACH)
+    offset, spring = torque, torque / reach
+    width = [
+        *(torque / acceleration, torque, torque / speed, offset, spring, lag),
+        *(torque, logarithm),
+    ]
     return Prior(
         factors=np.array([group.factor for group in model.groups]),
         mean=np.concatenate(mean),
@@ -281,12 +301,10 @@ def model_torque(
 
     Args:
         tree: Inertias.
-        joints: Armature, friction and offset, in the tree's order.
+        joints: All else, in the tree's order.
         motion: Low-passed at `cutoff_hz`.
         cutoff_hz: Of the filter.
     """
-    tau = inverse_dynamics(tree, motion.q, motion.qd, motion.qdd)
-    tau += np.array([j.armature for j in joints]) * motion.qdd
-    tau += friction_torque(joint_friction(j.friction for j in joints), motion.qd)
-    tau += np.array([j.torque_offset for j in joints])
-    return lowpass(tau, float(motion.t_s[1] - motion.t_s[0]), cutoff_hz)
+    dt_s = float(motion.t_s[1] - motion.t_s[0])
+    tau = sensor_torque(tree, joints, motion.q, motion.qd, motion.qdd, dt_s)
+    return lowpass(tau, dt_s, cutoff_hz)

@@ -18,7 +18,11 @@ from envs.telemetry.expected import Limits
 from envs.telemetry.filtering import motion
 from envs.telemetry.quality import check
 from envs.telemetry.read import read
+from envs.telemetry.recording import Recording
 from envs.telemetry.synchrony import synchronise
+
+SAMPLES_PER_PERIOD = 8
+"""Of the highest frequency that is used: linear interpolation then takes (π/8)²/3 = 5 % off it."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,14 @@ def _prepare(session: Session, described: RecordingConfig, robot: str, stage_nam
         }
         findings = check(recording, joints=list(limits), limits=limits)
         trajectory = align(recording, [j.name for j in joints])
+    rate_hz = slowest_rate_hz(recording)
+    cutoff_hz = min(options.cutoff_hz, rate_hz / SAMPLES_PER_PERIOD)
+    if cutoff_hz < options.cutoff_hz:
+        session.note(
+            f"{described.name} has {rate_hz:.3g} samples a second: it is low-passed at "
+            f"{cutoff_hz:.3g} Hz instead of {options.cutoff_hz:g}, above which interpolation "
+            "takes more than a twentieth off a signal"
+        )
     none = np.zeros(len(trajectory.t_s), bool)
     return Prepared(
         recording=recording,
@@ -101,10 +113,20 @@ def _prepare(session: Session, described: RecordingConfig, robot: str, stage_nam
         robot=robot,
         stage=stage,
         scene=scene,
-        cutoff_hz=options.cutoff_hz,
+        cutoff_hz=cutoff_hz,
         motion=None
         if trajectory.tau is None
-        else motion(trajectory, cutoff_hz=options.cutoff_hz, trim_s=options.trim_s),
+        else motion(trajectory, cutoff_hz=cutoff_hz, trim_s=options.trim_s),
         trains=none,
         judges=none,
     )
+
+
+def slowest_rate_hz(recording: Recording) -> float:
+    """Return the samples a second of the slowest stream of measured positions or efforts."""
+    steps_ns = [
+        float(np.median(np.diff(stream.t_ns)))
+        for stream in recording.streams
+        if {"position", "effort"} & set(stream.signals) and len(stream.t_ns) > 1
+    ]
+    return 1e9 / max(1.0, *steps_ns) if steps_ns else np.inf

@@ -129,7 +129,7 @@ _TASKS = {
 
 def replay(session: Session, data: Prepared, scene: Scene, label: str) -> Replayed:
     """Play the recording back both ways and measure the error on the held-out part."""
-    cutoff_hz = session.config.calibration.cutoff_hz
+    cutoff_hz = data.cutoff_hz
     kinematic = dynamic = kinematic_error = dynamic_error = None
     with session.stage(f"replay_{label}", f"replay on the {label} twin") as report:
         if data.trajectory.tau is not None:

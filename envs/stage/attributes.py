@@ -86,6 +86,8 @@ JOINT_FIELDS: Mapping[str, Sequence[Candidate]] = {
     ),
     "delay_s": (Candidate("twin", "twin:commandDelay", "si"),),
     "torque_offset": (Candidate("twin", "twin:torqueOffset", "si"),),
+    "spring": (Candidate("twin", "twin:spring", "si"),),
+    "torque_lag_s": (Candidate("twin", "twin:torqueLag", "si"),),
     "encoder_offset": (Candidate("twin", "twin:encoderOffset", "si"),),
     "servo.torque_constant": (Candidate("twin", "twin:torqueConstant", "si"),),
     "servo.resistance": (Candidate("twin", "twin:windingResistance", "si"),),

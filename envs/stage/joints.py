@@ -239,6 +239,8 @@ def read_values(prim: Any, dof: str, units: Units, notes: Diagnostics) -> dict[s
         "drive": Drive(stiffness, damping, effort) if driven else None,
         "delay_s": found.get("delay_s", 0.0),
         "torque_offset": found.get("torque_offset", 0.0),
+        "spring": found.get("spring", 0.0),
+        "torque_lag_s": found.get("torque_lag_s", 0.0),
         "encoder_offset": found.get("encoder_offset", 0.0),
         "servo": Servo(**motor) if motor else None,
         "sources": {field: sources.get(field, "default") for field in JOINT_FIELDS},

@@ -40,6 +40,8 @@ OVERRIDABLE = (
     "drive.damping",
     "delay_s",
     "torque_offset",
+    "spring",
+    "torque_lag_s",
     "encoder_offset",
     "servo.torque_constant",
     "servo.resistance",

@@ -12,8 +12,7 @@ from envs.telemetry.filtering import lowpass
 from envs.telemetry.trajectory import Trajectory
 from envs.world.actuators import ActuatorParameters, delayed_commands, simulate
 from envs.world.bullet import BulletWorld
-from envs.world.dynamics import TreeDynamics
-from envs.world.friction import friction_torque, joint_friction
+from envs.world.sensing import sensor_torque
 
 START_CUTOFF_HZ = 20.0
 """For the state to start from: far above what a robot's joints do, far below the noise's band."""
@@ -54,7 +53,7 @@ def replay_kinematic(
 ) -> Trajectory:
     """Impose the recorded motion and return the torque that the stage says it takes.
 
-    The torque is inverse dynamics, rotor inertia, friction and offset at the low-passed motion. To
+    The torque is what the joints' sensors would read during the low-passed motion. To
     compare it with a measured effort, low-pass both the same (`calibration.residuals`).
 
     Args:
@@ -70,12 +69,7 @@ def replay_kinematic(
     q, qd = smooth_state(trajectory, cutoff_hz)
     qdd = np.gradient(qd, trajectory.dt_s, axis=0)
     tree = reduce_tree(robot, names, scene.gravity_mps2)
-    tau = (
-        TreeDynamics(tree).inverse_dynamics(q, qd, qdd)
-        + np.array([j.armature for j in joints]) * qdd
-        + friction_torque(joint_friction(j.friction for j in joints), qd)
-        + np.array([j.torque_offset for j in joints])
-    )
+    tau = sensor_torque(tree, joints, q, qd, qdd, trajectory.dt_s)
     return Trajectory(
         t_s=trajectory.t_s,
         joints=names,

@@ -1,5 +1,7 @@
 """Derivatives of the torque model against finite differences, its torque against Pinocchio."""
 
+from dataclasses import replace
+
 import numpy as np
 import pinocchio
 import pytest
@@ -23,6 +25,7 @@ TREE = reduce_tree(ROBOT, arm_joints(), GRAVITY)
 MODEL = TorqueModel(TREE, rigid_groups(TREE, ROBOT))
 JOINTS = [ROBOT.joint(name) for name in TREE.joints]
 STEP = 1e-6
+LAG = [name for name, *_ in FIELDS].index("torque_lag_s")
 
 
 def some_motion(seconds: float = 4.0) -> Motion:
@@ -44,9 +47,10 @@ def a_point() -> np.ndarray:
     """Somewhere off the model's own numbers, all links feasible."""
     links = TREE.pi.ravel()
     fields = RNG.uniform(0.1, 0.5, (len(FIELDS), 3))
+    fields[LAG] = 0.0  # only to first order among the columns; it has a test of its own
     fields[-1] = np.log(RNG.uniform(*STRIBECK_RANGE, 3))
     p = np.concatenate([links, fields.ravel()])
-    return MODEL.move(p, np.concatenate([RNG.normal(size=30) * 0.1, np.zeros(18)]))
+    return MODEL.move(p, np.concatenate([RNG.normal(size=30) * 0.1, np.zeros(3 * len(FIELDS))]))
 
 
 def test_derivatives_agree_with_finite_differences() -> None:
@@ -97,12 +101,29 @@ def test_columns_and_coefficients_give_the_models_torque() -> None:
     rows = np.round(regression.t_s * 1000).astype(int)
     for j, joint in enumerate(regression.joints):
         tau = joint.columns @ MODEL.coefficients(p)[joint.index]
-        # Two thousandths of an excess of at most 0.5 N·m.
-        np.testing.assert_allclose(tau, expected[rows, j], atol=1.1e-3)
+        # Two thousandths of an excess of at most 0.5 N·m; the ends are the filter's.
+        middle = slice(50, -50)
+        np.testing.assert_allclose(tau[middle], expected[rows[middle], j], atol=1.1e-3)
         # The triangle keeps every sum of squares that a fit can ask for.
         full = np.column_stack([joint.columns, joint.tau])
         np.testing.assert_allclose(
             joint.triangle.T @ joint.triangle, full.T @ full, atol=1e-9 * (full**2).sum()
+        )
+
+
+def test_a_late_sensors_column_is_the_change_of_the_torque_with_its_lag() -> None:
+    p, motion, lag_s = a_point(), some_motion(), 2e-4
+    in_time = model_torque(*MODEL.fitted(p, JOINTS), motion, 10.0)
+    regression = build_regression(TREE, motion, motion.use, 10.0, tau_near=in_time)
+    at = 30 + 3 * LAG
+    late = p.copy()
+    late[at : at + 3] = lag_s
+    change = model_torque(*MODEL.fitted(late, JOINTS), motion, 10.0) - in_time
+    rows = np.round(regression.t_s * 1000).astype(int)[20:-20]
+    for j, joint in enumerate(regression.joints):
+        slope = joint.columns @ MODEL.derivative(p)[joint.index, at + j]
+        np.testing.assert_allclose(
+            lag_s * slope[20:-20], change[rows, j], atol=0.02 * np.abs(change[rows, j]).max()
         )
 
 
@@ -121,6 +142,9 @@ def test_the_torque_is_pinocchios_and_the_friction_law() -> None:
     dry = np.array([a.coulomb for a in f]) + np.array(excess).T
     tau = np.array(rows) + np.array([j.armature for j in joints]) * motion.qdd
     tau += dry * np.tanh(motion.qd / 0.01) + np.array([a.viscous for a in f]) * motion.qd
+    joints = [replace(j, spring=0.3 + k, torque_lag_s=0.02) for k, j in enumerate(joints)]
+    tau += np.array([0.3, 1.3, 2.3]) * motion.q
+    tau = np.concatenate([np.repeat(tau[:1], 20, axis=0), tau[:-20]])
     np.testing.assert_allclose(
         model_torque(TREE, joints, motion, 10.0), lowpass(tau, 1e-3, 10.0), atol=1e-10
     )

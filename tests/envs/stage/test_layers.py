@@ -25,6 +25,8 @@ FIELDS = (
     "drive.damping",
     "delay_s",
     "torque_offset",
+    "spring",
+    "torque_lag_s",
 )
 
 
@@ -53,7 +55,7 @@ positive = st.floats(1e-9, 1e6, allow_subnormal=False)
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    values=st.lists(positive, min_size=9, max_size=9),
+    values=st.lists(positive, min_size=len(FIELDS), max_size=len(FIELDS)),
     numbers=st.lists(positive, min_size=10, max_size=10),
 )
 def test_what_is_written_is_read_again(
