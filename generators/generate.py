@@ -27,7 +27,7 @@ from generators.labels.keypoints import skeleton
 from generators.optics import IDEAL, Exposure, Optics
 from generators.ranges import Ranges
 from generators.renderer import Frame, Renderer, instances_of, parts_of
-from generators.scenario import Studio, draw, prepare, stage_camera
+from generators.scenario import Studio, draw, prepare, stage_camera, with_followers
 from generators.sensor import sensed
 from generators.textures import write_textures
 from generators.workers import run
@@ -132,6 +132,7 @@ def generate(
     # Before there are workers, so that they do not all compile the same.
     chosen = compile_kernels(device, note)
     scene = read_stage(stage) if isinstance(stage, Path) else stage
+    trajectory = with_followers(scene.robot, trajectory)
     studio = prepare(scene, trajectory.joints, optics.lens)
     with new_dataset(out) as folder, tempfile.TemporaryDirectory() as scrap:
         textures = write_textures(Path(scrap), seed)

@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from envs.errors import RecordingError
 from envs.frames import Pose
-from envs.stage.scene import Scene, StageCamera
+from envs.stage.following import followers
+from envs.stage.scene import Articulation, Scene, StageCamera
 from envs.stage.tree import Tree, reduce_tree
 from envs.telemetry.trajectory import Trajectory
 from envs.world.dynamics import forward_kinematics
@@ -103,6 +104,28 @@ def prepare(scene: Scene, joints: tuple[str, ...], lens: Lens | None = None) -> 
         region=region_of(scene),
         lens=lens,
         dome=stage_dome(scene.lights),
+    )
+
+
+def with_followers(robot: Articulation, trajectory: Trajectory) -> Trajectory:
+    """Return the positions of a recording with those of the joints that follow recorded ones.
+
+    A gripper is recorded by one joint, and all of its fingers are to move in the pictures. A
+    follower that was recorded itself keeps what was measured.
+    """
+    found = {
+        name: follower
+        for name, follower in followers(robot.joints).items()
+        if follower.leader in trajectory.joints and name not in trajectory.joints
+    }
+    columns = [
+        f.position(trajectory.q[:, trajectory.joints.index(f.leader)]) for f in found.values()
+    ]
+    return Trajectory(
+        t_s=trajectory.t_s,
+        joints=(*trajectory.joints, *found),
+        q=np.column_stack([trajectory.q, *columns]),
+        valid=trajectory.valid,
     )
 
 

@@ -1,7 +1,10 @@
 """Joints that follow others: where the followers stand when their leaders are somewhere."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
 
 from envs.stage.scene import Joint
 
@@ -18,7 +21,7 @@ class Follower:
     multiplier: float
     offset: float
 
-    def position(self, leader: float) -> float:
+    def position(self, leader: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Return where it stands when its leader is there."""
         return self.multiplier * leader + self.offset
 
@@ -35,14 +38,3 @@ def followers(joints: Iterable[Joint]) -> dict[str, Follower]:
             multiplier, offset = multiplier * factor, multiplier * shift + offset
         found[name] = Follower(leader, multiplier, offset)
     return found
-
-
-def follow(joints: Iterable[Joint], positions: Mapping[str, float]) -> dict[str, float]:
-    """Return positions completed by those of the followers, whose own entries do not count.
-
-    Args:
-        joints: Of the stage.
-        positions: Joint name → rad or m; a leader that is not in it stands at 0.
-    """
-    told = {n: f.position(positions.get(f.leader, 0.0)) for n, f in followers(joints).items()}
-    return {**positions, **told}

@@ -165,8 +165,8 @@ class BulletWorld:
         state = np.zeros((2, self.copies, len(self.joints)))
         state[0], state[1] = q, qd
         for own, leader, follower in self._followers:
-            state[:, :, own] = follower.multiplier * state[:, :, leader]
-            state[0, :, own] += follower.offset
+            state[0, :, own] = follower.position(state[0, :, leader])
+            state[1, :, own] = follower.multiplier * state[1, :, leader]
         for island in self._islands:
             values, rates = state[:, island.copies, island.columns].reshape(2, -1, 1).tolist()
             bullet.resetJointStatesMultiDof(

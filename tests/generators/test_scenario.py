@@ -11,7 +11,7 @@ from generators.distributions import Uniform
 from generators.environment import directions
 from generators.placement import robot_hulls
 from generators.ranges import Ranges
-from generators.scenario import Scenario, body_poses, draw, prepare
+from generators.scenario import Scenario, body_poses, draw, prepare, with_followers
 from tests.generators.small_table import ranges, recording, scene
 
 SCENE, RECORDING, RANGES = scene(), recording(), ranges()
@@ -188,3 +188,19 @@ def test_ranges_refuse_what_cannot_be_drawn() -> None:
     del bounds["light_sun"]
     with pytest.raises(ConfigError, match="randomization lacks light_sun"):
         Ranges.from_bounds(bounds)
+
+
+def test_followers_of_recorded_joints_move_in_the_pictures() -> None:
+    robot = SCENE.robot
+    first, second = RECORDING.joints
+    joints = tuple(
+        replace(j, mimic=(first, -0.5, 0.2)) if j.name == second else j for j in robot.joints
+    )
+    alone = replace(RECORDING, joints=(first,), q=RECORDING.q[:, :1])
+    moved = with_followers(replace(robot, joints=joints), alone)
+    assert moved.joints == (first, second)
+    np.testing.assert_allclose(moved.q[:, 1], 0.2 - 0.5 * RECORDING.q[:, 0], atol=1e-15)
+    # What was measured stays as it was, and what follows nothing recorded is left alone.
+    kept = with_followers(replace(robot, joints=joints), RECORDING)
+    np.testing.assert_array_equal(kept.q, RECORDING.q)
+    assert with_followers(robot, alone).joints == (first,)

@@ -66,9 +66,9 @@ def test_chains_of_followers_are_resolved_to_their_leader() -> None:
     found = followers(robot.joints)
     assert set(found) == {"joint1", "joint2"}
     assert found["joint2"].leader == "joint0"
-    for q in (-1.0, 0.0, 0.7):
-        first = -1.7 * q + 0.3
-        assert found["joint2"].position(q) == pytest.approx(0.6 * first - 0.2, abs=1e-15)
+    q = np.array([-1.0, 0.0, 0.7])
+    first = -1.7 * q + 0.3
+    np.testing.assert_allclose(found["joint2"].position(q), 0.6 * first - 0.2, atol=1e-15)
 
 
 def test_followers_stay_with_their_leaders_and_load_them() -> None:
