@@ -5,7 +5,7 @@ from typing import Any
 
 import warp as wp
 
-from generators.raster import visibility
+from generators.raster import edges, visibility
 from generators.raster.geometry import Instances
 from generators.raster.layout import Geometry, Target
 from generators.raster.views import View, ViewBuffers
@@ -45,32 +45,70 @@ class VisibilityBuffer:
         target.count = room(1, wp.int32)
         self.target = target
         self._projected = room(count * instances.points, wp.vec3)
+        # They are made when edges are first looked at more closely.
+        target.slots = room(0, wp.int32)
+        target.samples = room(0, wp.uint64)
         self._count = count
+        self._lanes = 1 if device == "cpu" else LANES_GPU
         self.shape = (count, *size)
         self.run = size[0] if device == "cpu" else 1
 
     def fill(self, shown: Sequence[View]) -> None:
         """Find what each pixel of each view sees."""
         self._buffers.fill(shown)
+        self.target.fine = 0
         self.target.seen.zero_()
         self.target.cover.zero_()
-        self.target.count.zero_()
-        cpu = self.device == "cpu"
-        lanes = 1 if cpu else LANES_GPU
-        points = self._instances.points
         wp.launch(
             visibility.project,
-            dim=(self._count, self._instances.blocks, lanes),
-            inputs=[self._geometry, self.views, points, lanes, self._projected],
+            dim=(self._count, self._instances.blocks, self._lanes),
+            inputs=[self._geometry, self.views, self._instances.points, self._lanes],
+            outputs=[self._projected],
             device=self.device,
         )
+        self._rasterize()
+
+    def look_closer(self, depth: wp.array, smooth: wp.array) -> None:
+        """Find what the samples of the pixels at edges see, for the views of the last `fill`.
+
+        Args:
+            depth: Of the pixels, m.
+            smooth: Normals of the pixels.
+        """
+        target = self.target
+        if len(target.slots) == 0:
+            pixels = len(target.seen)
+            target.slots = wp.empty(pixels, dtype=wp.int32, device=self.device)
+            target.samples = wp.empty(4 * pixels, dtype=wp.uint64, device=self.device)
+        self.target.count.zero_()
+        _, width, height = self.shape
+        wp.launch(
+            edges.find_edges,
+            dim=(self._count, height, -(-width // self.run)),
+            inputs=[self._geometry, self.views, self.run, target.seen, depth, smooth],
+            outputs=[target.slots, target.count, target.samples],
+            device=self.device,
+        )
+        target.fine = 1
+        self._rasterize()
+
+    def _rasterize(self) -> None:
+        """Enter all triangles: the small ones, then those that were put aside."""
+        self.target.count.zero_()
         wp.launch(
             visibility.rasterize,
-            dim=(self._count, self._instances.items, lanes),
-            inputs=[self._geometry, self.views, points, lanes, self._projected, self.target],
+            dim=(self._count, self._instances.items, self._lanes),
+            inputs=[
+                self._geometry,
+                self.views,
+                self._instances.points,
+                self._lanes,
+                self._projected,
+                self.target,
+            ],
             device=self.device,
         )
-        workers, strips = (1, 1) if cpu else (WORKERS_GPU, 64)
+        workers, strips = (1, 1) if self.device == "cpu" else (WORKERS_GPU, 64)
         wp.launch(
             visibility.rasterize_large,
             dim=(workers, strips),

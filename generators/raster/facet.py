@@ -27,6 +27,8 @@ class Facet:
         second: Weight of the second corner over z; third: of the third.
         normal_W: Unit normal on the side that is seen.
         R_WS: From the axes of its mesh to the world's.
+        flat: Whether the mesh's normals are the same at its corners.
+        smooth_W: That normal, on the side that is seen.
     """
 
     instance: wp.int32
@@ -36,6 +38,8 @@ class Facet:
     third: wp.vec3d
     normal_W: wp.vec3
     R_WS: wp.mat33
+    flat: wp.int32
+    smooth_W: wp.vec3
 
 
 @wp.func
@@ -44,6 +48,15 @@ def in_pixels(n: wp.vec3d, lens: wp.vec4d, factor: wp.float64) -> wp.vec3d:
     a = n[0] * factor / lens[0]
     b = n[1] * factor / lens[1]
     return wp.vec3d(a, b, n[2] * factor - a * lens[2] - b * lens[3])
+
+
+@wp.func
+def on_side(n: wp.vec3, facing: wp.vec3) -> wp.vec3:
+    """Return a normal with length one, on the side of another; that one where it has no length."""
+    length = wp.length(n)
+    if length < 1e-6:
+        return facing
+    return n * wp.where(wp.dot(n, facing) < 0.0, -1.0 / length, 1.0 / length)
 
 
 @wp.func
@@ -81,6 +94,12 @@ def facet_of(geometry: Geometry, views: Views, view: int, entry: wp.uint64) -> F
         float(y[0]), float(y[1]), float(y[2]),
         float(z[0]), float(z[1]), float(z[2]),
     )  # fmt: skip
+    p = geometry.normals[3 * t]
+    q = geometry.normals[3 * t + 1]
+    r = geometry.normals[3 * t + 2]
+    if p == q and q == r:
+        facet.smooth_W = on_side(facet.R_WS * p, facet.normal_W)
+        facet.flat = 1
     return facet
 
 
@@ -101,18 +120,13 @@ def weights(facet: Facet, uv: wp.vec2, z: wp.float64) -> wp.vec3:
 @wp.func
 def smooth_normal(geometry: Geometry, facet: Facet, weight: wp.vec3) -> wp.vec3:
     """Return the mesh's own normal in the world, on the side that is seen."""
+    if facet.flat != 0:
+        return facet.smooth_W
     t = 3 * facet.triangle
     a = geometry.normals[t]
     b = geometry.normals[t + 1]
     c = geometry.normals[t + 2]
-    n = facet.R_WS * (a * weight[0] + b * weight[1] + c * weight[2])
-    length = wp.length(n)
-    if length < 1e-6:
-        return facet.normal_W
-    n = n / length
-    if wp.dot(n, facet.normal_W) < 0.0:
-        return -n
-    return n
+    return on_side(facet.R_WS * (a * weight[0] + b * weight[1] + c * weight[2]), facet.normal_W)
 
 
 @wp.func

@@ -17,6 +17,7 @@ from envs.stage.scene import Mesh, Shape
 from envs.world.primitives import drawable
 from generators.raster.layout import Geometry
 from generators.raster.meshes import PackedMesh, pack
+from generators.raster.stand_ins import coarser
 from generators.renderer import Part
 
 BLOCK = 64
@@ -49,8 +50,16 @@ class Instances:
     triangles: int
 
 
-def upload(parts: Sequence[Part], device: str) -> tuple[Instances, Geometry]:
-    """Put the visuals of all parts on a device; meshes that are equal are stored once."""
+def upload(
+    parts: Sequence[Part], device: str, *, stand_ins: bool = False
+) -> tuple[Instances, Geometry]:
+    """Put the visuals of all parts on a device; meshes that are equal are stored once.
+
+    Args:
+        parts: Of the scene.
+        device: Warp's name.
+        stand_ins: Coarser meshes, which are as good for shadows.
+    """
     meshes: list[PackedMesh] = []
     known: dict[bytes, int] = {}
     mesh_of, part_of, shapes = [], [], []
@@ -59,7 +68,8 @@ def upload(parts: Sequence[Part], device: str) -> tuple[Instances, Geometry]:
             key = _key(shape)
             if key not in known:
                 known[key] = len(meshes)
-                meshes.append(pack(drawable(shape)))
+                mesh = drawable(shape)
+                meshes.append(pack(coarser(mesh) if stand_ins else mesh))
             mesh_of.append(known[key])
             part_of.append(number)
             shapes.append(shape)

@@ -86,6 +86,9 @@ class Target:
         seen: The visibility buffer.
         words: Per pixel of `cover`; 0 where it is not asked for.
         cover: A bit for each instance that lies on the pixel's ray.
+        fine: Whether only pixels with a slot are looked at, at `SAMPLES` places each.
+        slots: Of the pixels at edges, their place in `samples`; −1 for all others.
+        samples: Like `seen`, at the places of pixels with a slot.
         aside: Numbers of the views and triangles that are put aside; count says how many.
     """
 
@@ -93,6 +96,9 @@ class Target:
     seen: wp.array(dtype=wp.uint64)
     words: wp.int32
     cover: wp.array(dtype=wp.uint64)
+    fine: wp.int32
+    slots: wp.array(dtype=wp.int32)
+    samples: wp.array(dtype=wp.uint64)
     aside: wp.array(dtype=wp.uint64)
     count: wp.array(dtype=wp.int32)
 
@@ -154,11 +160,13 @@ class Looks:
     Attributes:
         texels: Of all images, RGBA in one word, R the lowest byte.
         to_linear: Linear value of each sRGB byte.
+        to_srgb: sRGB byte of light, from 0 to LIGHT_RANGE in equal steps, softened where bright.
         paints: By view and instance.
     """
 
     texels: wp.array(dtype=wp.uint32)
     to_linear: wp.array(dtype=wp.float32)
+    to_srgb: wp.array(dtype=wp.uint8)
     images: wp.array(dtype=Image)
     paints: wp.array2d(dtype=Paint)
 
@@ -239,6 +247,7 @@ class Lights:
         maps: The cameras that the shadow maps are drawn from.
         depths: Their visibility buffers, one after another.
         tiles: The largest and the least 1/z around each tile of each map.
+        disc: Points that cover the unit disc evenly, where shadows are looked up.
     """
 
     skies: wp.array(dtype=Sky)
@@ -247,3 +256,4 @@ class Lights:
     maps: Views
     depths: wp.array(dtype=wp.uint64)
     tiles: wp.array2d(dtype=wp.vec2)
+    disc: wp.array(dtype=wp.vec2)

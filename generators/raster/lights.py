@@ -12,12 +12,13 @@ from generators.raster import shadow
 from generators.raster.buffer import VisibilityBuffer
 from generators.raster.geometry import Instances
 from generators.raster.layout import Geometry, Lamp, Lights, Sky
+from generators.raster.tables import disc
 from generators.raster.views import Mirror, View
 from generators.renderer import Part
 from generators.scenario import FLOORS, Scenario
 from generators.shading import BACKDROP_M, Lighting
 
-MAP_SIZE = 640
+MAP_SIZE = 512
 """Of a shadow map, in texels."""
 
 MOST_RADIUS_M = 1.7
@@ -41,11 +42,11 @@ class LightRig:
     def __init__(
         self,
         parts: Sequence[Part],
-        instances: Instances,
-        geometry: Geometry,
+        casters: tuple[Instances, Geometry],
         count: int,
         device: str,
     ) -> None:
+        instances, geometry = casters
         self._instances, self._device, self._count = instances, device, count
         # A floor throws no shadow on anything, and would fill most of a map.
         self._floors = {p.body.name for p in parts if p.body.label in FLOORS}
@@ -65,6 +66,8 @@ class LightRig:
         self.lights.domes = self._domes.array
         self.lights.skies, self.lights.lamps = self._skies.array, self._lamps.array
         self.lights.tiles = wp.zeros(tiles, dtype=wp.vec2, device=device)
+        points = disc(int(shadow.TAPS))
+        self.lights.disc = wp.array(points, dtype=wp.vec2, device=device)
         self.lights.depths = self._maps.target.seen
 
     def set(self, scenarios: Sequence[Scenario]) -> None:

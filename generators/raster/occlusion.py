@@ -21,8 +21,8 @@ RADIUS_M = wp.constant(0.12)
 MOST_PIXELS = wp.constant(48.0)
 """Of the half-size picture, that a point looks away."""
 
-GOLDEN_ANGLE = wp.constant(2.39996323)
 MIXED = wp.constant(wp.uint32(0xFFFFFFFF))
+EMPTY = wp.constant(wp.uint32(0xFFFFFFFE))
 
 
 @wp.func
@@ -38,6 +38,14 @@ def point(views: Views, view: int, depth: wp.array3d(dtype=wp.float32), x: int, 
     )
 
 
+@wp.func
+def number_of(entry: wp.uint64) -> wp.uint32:
+    """Return the triangle of an entry; a number of its own where nothing is seen."""
+    if entry == wp.uint64(0):
+        return EMPTY
+    return wp.uint32(entry & wp.uint64(0xFFFFFFFF))
+
+
 @wp.kernel
 def find_uniform(views: Views, seen: wp.array(dtype=wp.uint64), tiles: wp.array2d(dtype=wp.uint32)):
     """Write the triangle that fills each tile; MIXED where there are several."""
@@ -47,11 +55,10 @@ def find_uniform(views: Views, seen: wp.array(dtype=wp.uint64), tiles: wp.array2
     x = (tile % across) * wide
     y = (tile // across) * wide
     start = view * views.width * views.height
-    first = wp.uint32(seen[start + y * views.width + x] & wp.uint64(0xFFFFFFFF))
-    for j in range(y, wp.min(y + wide, views.height), 2):
-        for i in range(x, wp.min(x + wide, views.width), 2):
-            entry = wp.uint32(seen[start + j * views.width + i] & wp.uint64(0xFFFFFFFF))
-            if entry != first:
+    first = number_of(seen[start + y * views.width + x])
+    for j in range(y, wp.min(y + wide, views.height)):
+        for i in range(x, wp.min(x + wide, views.width)):
+            if number_of(seen[start + j * views.width + i]) != first:
                 tiles[view, tile] = MIXED
                 return
     tiles[view, tile] = first
@@ -63,6 +70,8 @@ def occlude(
     depth: wp.array3d(dtype=wp.float32),
     normal: wp.array3d(dtype=wp.vec3),
     tiles: wp.array2d(dtype=wp.uint32),
+    disc: wp.array2d(dtype=wp.vec2),
+    calm: wp.array2d(dtype=wp.int32),
     hidden: wp.array3d(dtype=wp.float32),
 ):
     """Write how much of the sky is hidden at each pixel of a tile of the half-size picture."""
@@ -85,6 +94,7 @@ def occlude(
         for i in range(wp.max(column - around, 0), wp.min(column + around + 1, across)):
             if tiles[view, j * across + i] != alike:
                 alike = MIXED
+    calm[view, tile] = wp.where(alike != MIXED, 1, 0)
     R_CW = wp.transpose(views.R_WC[view])
     for y in range(row * TILE, y_end):
         for x in range(column * TILE, x_end):
@@ -96,13 +106,11 @@ def occlude(
             n = R_CW * normal[view, 2 * y, 2 * x]
             radius = wp.min(0.5 * focal * RADIUS_M / z, MOST_PIXELS)
             # The disc is turned from pixel to pixel; the blur after this averages it away.
-            turn = 0.39269908 * float((x % 4) * 4 + y % 4)
+            turn = (x % 4) * 4 + y % 4
             total = float(0.0)
             for k in range(TAPS):
-                r = radius * wp.sqrt((float(k) + 0.5) / float(TAPS))
-                angle = GOLDEN_ANGLE * float(k) + turn
-                i = wp.clamp(2 * x + 2 * int(r * wp.cos(angle)), 0, views.width - 1)
-                j = wp.clamp(2 * y + 2 * int(r * wp.sin(angle)), 0, views.height - 1)
+                i = wp.clamp(2 * (x + int(radius * disc[turn, k][0])), 0, views.width - 1)
+                j = wp.clamp(2 * (y + int(radius * disc[turn, k][1])), 0, views.height - 1)
                 to = point(views, view, depth, i, j) - p
                 square = wp.dot(to, to) + 1e-6
                 rise = wp.dot(to, n) / wp.sqrt(square)
@@ -115,25 +123,31 @@ def occlude(
 def blur(
     views: Views,
     depth: wp.array3d(dtype=wp.float32),
+    calm: wp.array2d(dtype=wp.int32),
     hidden: wp.array3d(dtype=wp.float32),
     blurred: wp.array3d(dtype=wp.float32),
 ):
-    """Average the 4 × 4 pixels over which the pattern repeats, of one surface."""
-    view, y = wp.tid()
+    """Average, in each tile, the 4 × 4 pixels over which the pattern repeats, of one surface."""
+    view, tile = wp.tid()
     width = (views.width + 1) // 2
     height = (views.height + 1) // 2
-    for x in range(width):
-        own = hidden[view, y, x]
-        z = depth[view, 2 * y, 2 * x]
-        total = float(0.0)
-        count = float(0.0)
-        for j in range(wp.max(y - 2, 0), wp.min(y + 2, height)):
-            for i in range(wp.max(x - 2, 0), wp.min(x + 2, width)):
-                near = depth[view, 2 * j, 2 * i]
-                if wp.abs(near - z) < 0.03 * z:
-                    total += hidden[view, j, i]
-                    count += 1.0
-        blurred[view, y, x] = wp.where(count > 0.0, total / count, own)
+    across = (views.width + 2 * TILE - 1) // (2 * TILE)
+    column = (tile % across) * TILE
+    row = (tile // across) * TILE
+    for y in range(row, wp.min(row + TILE, height)):
+        for x in range(column, wp.min(column + TILE, width)):
+            if calm[view, tile] != 0:
+                blurred[view, y, x] = 0.0
+                continue
+            z = depth[view, 2 * y, 2 * x]
+            total = float(0.0)
+            count = float(0.0)
+            for j in range(wp.max(y - 2, 0), wp.min(y + 2, height)):
+                for i in range(wp.max(x - 2, 0), wp.min(x + 2, width)):
+                    if wp.abs(depth[view, 2 * j, 2 * i] - z) < 0.03 * z:
+                        total += hidden[view, j, i]
+                        count += 1.0
+            blurred[view, y, x] = total / wp.max(count, 1.0)
 
 
 @wp.func

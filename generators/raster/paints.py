@@ -11,6 +11,7 @@ from envs.stage.scene import Material
 from generators.raster.geometry import Instances
 from generators.raster.images import ImageList, pattern, record_type, srgb_to_linear
 from generators.raster.layout import Looks, Paint
+from generators.raster.tables import LIGHT_RANGE, STEPS, developed
 from generators.raster.views import Mirror
 from generators.renderer import Part
 from generators.scenario import Look, Scenario
@@ -37,6 +38,8 @@ class Painter:
             _describe(record, shape.material or DEFAULT, images)
         self._texels, self._images = images.upload(device)
         self._linear = wp.array(srgb_to_linear(), dtype=wp.float32, device=device)
+        light = np.linspace(0.0, LIGHT_RANGE, STEPS + 1)
+        self._srgb = wp.array(developed(light), dtype=wp.uint8, device=device)
         self._mirror: Mirror | None = None
 
     def paint(self, scenarios: Sequence[Scenario]) -> Looks:
@@ -53,7 +56,7 @@ class Painter:
         self._mirror.push()
         looks = Looks()
         looks.texels, looks.images, looks.to_linear = self._texels, self._images, self._linear
-        looks.paints = self._mirror.array
+        looks.paints, looks.to_srgb = self._mirror.array, self._srgb
         return looks
 
     def _change(self, record: Any, look: Look) -> None:

@@ -37,6 +37,7 @@ class RasterRenderer:
         self._device = choose(device)
         self._words = words(self._parts)
         self._instances, self._geometry = upload(self._parts, self._device)
+        self._casters = upload(self._parts, self._device, stand_ins=True)
         self._painter = Painter(self._parts, self._instances, textures, self._device)
         self._rooms: OrderedDict[tuple[int, int, int], tuple[VisibilityBuffer, Shader]] = (
             OrderedDict()
@@ -88,7 +89,7 @@ class RasterRenderer:
         )
         if colors:
             rgb = room(wp.vec3ub)
-            shader.shade(scenarios, depth, normal, rgb)
+            shader.shade(scenarios, depth, normal, smooth, rgb)
         else:
             rgb = wp.zeros(shape, dtype=wp.vec3ub, device=self._device)
         cover = buffer.target.cover.numpy().reshape(*shape, self._words).copy()
@@ -120,7 +121,7 @@ class RasterRenderer:
                 self._device,
                 words=self._words,
             )
-            shader = Shader(self._parts, self._instances, self._geometry, self._painter, buffer)
+            shader = Shader(self._parts, self._geometry, self._casters, self._painter, buffer)
             self._rooms[shape] = (buffer, shader)
         self._rooms.move_to_end(shape)
         return self._rooms[shape]

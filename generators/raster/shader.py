@@ -4,19 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import warp as wp
-from jaxtyping import UInt8
 
-from generators.raster import occlusion, shading
+from generators.raster import occlusion, shading, smoothing
 from generators.raster.buffer import VisibilityBuffer
 from generators.raster.geometry import Instances
 from generators.raster.layout import Geometry
 from generators.raster.lights import LightRig
 from generators.raster.paints import Painter
+from generators.raster.tables import STEPS, disc, srgb_bytes
 from generators.renderer import Part
 from generators.scenario import Scenario
-
-STEPS = 4096
-"""Entries of the table from linear values to sRGB bytes."""
 
 
 class Shader:
@@ -25,72 +22,84 @@ class Shader:
     def __init__(
         self,
         parts: Sequence[Part],
-        instances: Instances,
         geometry: Geometry,
+        casters: tuple[Instances, Geometry],
         painter: Painter,
         buffer: VisibilityBuffer,
     ) -> None:
         count, width, height = buffer.shape
         self._geometry, self._painter, self._buffer = geometry, painter, buffer
         self._device = device = buffer.device
-        self._rig = LightRig(parts, instances, geometry, count, device)
+        self._rig = LightRig(parts, casters, count, device)
         tile = 2 * int(occlusion.TILE)
         self._tiles = (count, -(-width // tile) * -(-height // tile))
         half = (count, -(-height // 2), -(-width // 2))
         self._uniform = wp.zeros(self._tiles, dtype=wp.uint32, device=device)
+        self._calm = wp.zeros(self._tiles, dtype=wp.int32, device=device)
+        knots = (count, 3 * self._tiles[1], 8)
+        self._knots = wp.zeros(knots, dtype=shading.Light, device=device)
         self._raw = wp.zeros(half, dtype=wp.float32, device=device)
         self._hidden = wp.zeros(half, dtype=wp.float32, device=device)
-        self._to_srgb = wp.array(srgb_bytes(), dtype=wp.uint8, device=device)
+        taps = int(occlusion.TAPS)
+        turned = [disc(taps, turn_rad=2 * np.pi * k / 16) for k in range(16)]
+        self._disc = wp.array(np.array(turned), dtype=wp.vec2, device=device)
+        soft = np.linspace(0.0, 1.0, STEPS + 1)
+        self._soft_to_srgb = wp.array(srgb_bytes(soft), dtype=wp.uint8, device=device)
 
     def shade(
-        self, scenarios: Sequence[Scenario], depth: wp.array, normal: wp.array, rgb: wp.array
+        self,
+        scenarios: Sequence[Scenario],
+        depth: wp.array,
+        normal: wp.array,
+        smooth: wp.array,
+        rgb: wp.array,
     ) -> None:
-        """Write the colours of what the buffer holds."""
-        views, seen, device = self._buffer.views, self._buffer.target.seen, self._device
+        """Write the colours of what the buffer holds, smooth at edges.
+
+        Args:
+            scenarios: Those that the buffer was filled with.
+            depth: Of the pixels, m.
+            normal: Of their triangles, in the world.
+            smooth: The meshes' own.
+            rgb: Where the colours go.
+        """
+        views, target, device = self._buffer.views, self._buffer.target, self._device
         count, width, height = self._buffer.shape
         looks = self._painter.paint(scenarios)
         self._rig.set(scenarios)
         wp.launch(
             occlusion.find_uniform,
             dim=self._tiles,
-            inputs=[views, seen, self._uniform],
+            inputs=[views, target.seen, self._uniform],
             device=device,
         )
         wp.launch(
             occlusion.occlude,
             dim=self._tiles,
-            inputs=[views, depth, normal, self._uniform, self._raw],
+            inputs=[views, depth, normal, self._uniform, self._disc],
+            outputs=[self._calm, self._raw],
             device=device,
         )
         wp.launch(
             occlusion.blur,
-            dim=self._raw.shape[:2],
-            inputs=[views, depth, self._raw, self._hidden],
+            dim=self._tiles,
+            inputs=[views, depth, self._calm, self._raw, self._hidden],
             device=device,
         )
-        run = self._buffer.run
+        common = [self._geometry, views, looks, self._rig.lights]
         wp.launch(
             shading.shade,
-            dim=(count, height, -(-width // run)),
-            inputs=[
-                self._geometry,
-                views,
-                looks,
-                self._rig.lights,
-                run,
-                seen,
-                depth,
-                self._hidden,
-                self._to_srgb,
-                rgb,
-            ],
+            dim=(*self._tiles, 3),
+            inputs=[*common, target.seen, depth, self._hidden, self._uniform],
+            outputs=[self._knots, rgb],
             device=device,
         )
-
-
-def srgb_bytes() -> UInt8[np.ndarray, "steps"]:
-    """Return the sRGB byte of each step from 0 to 1 (IEC 61966-2-1)."""
-    x = np.linspace(0.0, 1.0, STEPS)
-    srgb = np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
-    table: UInt8[np.ndarray, steps] = np.rint(255 * srgb).astype(np.uint8)
-    return table
+        self._buffer.look_closer(depth, smooth)
+        run = self._buffer.run
+        wp.launch(
+            smoothing.smooth_edges,
+            dim=(count, height, -(-width // run)),
+            inputs=[*common, run, target.slots, target.samples, depth, self._hidden],
+            outputs=[self._soft_to_srgb, rgb],
+            device=device,
+        )

@@ -4,6 +4,7 @@
 
 import warp as wp
 
+from generators.raster import tables
 from generators.raster.facet import (
     NOTHING,
     Facet,
@@ -13,16 +14,45 @@ from generators.raster.facet import (
     value,
     weights,
 )
-from generators.raster.layout import Geometry, Lamp, Lights, Looks, Paint, Sky, Views
-from generators.raster.occlusion import open_to_sky
-from generators.raster.shadow import arriving
+from generators.raster.layout import Geometry, Lamp, Lights, Looks, Paint, Views
+from generators.raster.occlusion import EMPTY, open_to_sky
+from generators.raster.shadow import arriving, in_map, settled
 from generators.raster.sky import given_back, mirrored, seen_towards
 from generators.raster.texturing import sample
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
-STEPS = wp.constant(4095.0)
-"""Of the table that gives a linear value its sRGB byte."""
+LIGHT_RANGE = wp.constant(float(tables.LIGHT_RANGE))
+STEPS = wp.constant(float(tables.STEPS))
+
+TILE = wp.constant(16)
+"""Pixels along the edge of a tile, as in `occlusion`."""
+
+CELL = wp.constant(5)
+"""Pixels between which light on a large triangle is interpolated, where it has no shadow's edge."""
+
+
+@wp.struct
+class Light:
+    """What comes from a surface: by its colour, which images may multiply, and beside it."""
+
+    diffuse: wp.vec3
+    mirror: wp.vec3
+
+
+@wp.struct
+class Look:
+    """A facet with all that its pixels have in common.
+
+    Attributes:
+        facet: Of the visibility buffer.
+        paint: Of its instance.
+        per_metre: How far texture coordinates move on it; −1 where it has no image.
+    """
+
+    facet: Facet
+    paint: Paint
+    per_metre: wp.float32
 
 
 @wp.func
@@ -75,7 +105,7 @@ def reflected(
     l: wp.vec3,
     cosine: float,
     strength: wp.vec3,
-) -> wp.vec3:
+) -> Light:
     """Return what a surface gives back of one lamp's light.
 
     GGX (Walter et al., Microfacet models for refraction through rough surfaces, EGSR 2007) with
@@ -105,20 +135,23 @@ def reflected(
     # D is taken times π, since the strength is an irradiance over π.
     mirror = fresnel * (square / (d * d) * smith)
     diffuse = wp.cw_mul(wp.vec3(1.0, 1.0, 1.0) - fresnel, base) * (1.0 - metallic)
-    return wp.cw_mul(diffuse + mirror, strength) * cosine
+    light = Light()
+    light.diffuse = wp.cw_mul(diffuse, strength) * cosine
+    light.mirror = wp.cw_mul(mirror, strength) * cosine
+    return light
 
 
 @wp.func
 def ambient(
     lights: Lights,
-    sky: Sky,
+    view: int,
     base: wp.vec3,
     metallic: float,
     head_on: wp.vec3,
     rough: float,
     n: wp.vec3,
     v: wp.vec3,
-) -> wp.vec3:
+) -> Light:
     """Return what a surface gives back of the sky's light.
 
     What a rough surface reflects is approximated after Karis, Physically based shading on mobile,
@@ -129,14 +162,18 @@ def ambient(
     y = 0.0425 - 0.0275 * rough
     z = 1.04 - 0.572 * rough
     w = 0.022 * rough - 0.04
-    low = wp.min(x * x, wp.exp(-6.4323859 * nv)) * x + y
+    # Karis's exp2(−9.28·nv), as near as his fit is to the truth.
+    fade = (1.0 - nv) * (1.0 - nv)
+    low = wp.min(x * x, fade * fade * (1.0 - nv)) * x + y
     scale = -1.04 * low + z
     offset = 1.04 * low + w
     r = n * (2.0 * wp.dot(n, v)) - v
     mirror = head_on * scale + wp.vec3(offset, offset, offset)
     diffuse = wp.cw_mul(wp.vec3(1.0, 1.0, 1.0) - mirror, base) * (1.0 - metallic)
-    light = wp.cw_mul(diffuse, given_back(sky, n))
-    return light + wp.cw_mul(mirror, mirrored(lights, sky, r, rough))
+    light = Light()
+    light.diffuse = wp.cw_mul(diffuse, given_back(lights, view, n))
+    light.mirror = wp.cw_mul(mirror, mirrored(lights, view, r, rough))
+    return light
 
 
 @wp.func
@@ -150,9 +187,9 @@ def lit_by(
     a: float,
     n: wp.vec3,
     v: wp.vec3,
-) -> wp.vec3:
+) -> Light:
     """Return what a surface at p_W gives back of a lamp's light, shadows included."""
-    light = wp.vec3()
+    light = Light()
     if lamp.kind == 0:
         cosine = wp.dot(n, lamp.toward_W)
         if cosine <= 0.0:
@@ -176,28 +213,88 @@ def lit_by(
             if facing > 0.0 and share > 0.0:
                 cosine = wp.max(cosine, facing)
                 strength = lamp.strength * (share / (distance * distance))
-                light += reflected(base, metallic, head_on, a, n, v, l, facing, strength)
+                one = reflected(base, metallic, head_on, a, n, v, l, facing, strength)
+                light.diffuse += one.diffuse
+                light.mirror += one.mirror
         if cosine == 0.0:
             return light
     if lamp.map >= 0:
-        light *= arriving(lights, lamp, p_W, cosine)
+        part = arriving(lights, lamp, p_W, cosine)
+        light.diffuse *= part
+        light.mirror *= part
     return light
 
 
 @wp.func
-def radiance(
+def look_at(geometry: Geometry, views: Views, looks: Looks, view: int, entry: wp.uint64) -> Look:
+    """Return what the pixels of an entry's triangle have in common."""
+    look = Look()
+    look.facet = facet_of(geometry, views, view, entry)
+    look.paint = looks.paints[view, look.facet.instance]
+    look.per_metre = texture_step(geometry, look.facet, look.paint)
+    return look
+
+
+@wp.func
+def ray_of(views: Views, view: int, uv: wp.vec2) -> wp.vec3:
+    """Return the direction in the world along which depth grows by one."""
+    lens = views.lens[view]
+    x = (uv[0] - float(lens[2])) / float(lens[0])
+    y = (uv[1] - float(lens[3])) / float(lens[1])
+    return views.R_WC[view] * wp.vec3(x, y, 1.0)
+
+
+@wp.func
+def behind(lights: Lights, views: Views, view: int, uv: wp.vec2) -> wp.vec3:
+    """Return what is seen where nothing is: the dome, or the backdrop."""
+    if lights.skies[view].dome < 0:
+        return lights.skies[view].backdrop
+    ray = ray_of(views, view, uv)
+    return seen_towards(lights, view, ray) * lights.skies[view].exposure
+
+
+@wp.func
+def texture_at(geometry: Geometry, views: Views, view: int, look: Look, uv: wp.vec2) -> wp.vec3:
+    """Return the texture coordinates at an undistorted pixel, and how far a pixel moves them."""
+    facet = look.facet
+    z = wp.float64(1.0) / value(facet.over_z, uv)
+    weight = weights(facet, uv, z)
+    t = 3 * facet.triangle
+    st = geometry.uvs[t] * weight[0] + geometry.uvs[t + 1] * weight[1]
+    st = st + geometry.uvs[t + 2] * weight[2]
+    v = wp.normalize(ray_of(views, view, uv))
+    slant = wp.max(wp.abs(wp.dot(facet.normal_W, v)), 0.1)
+    step = look.per_metre * float(z) / (float(views.lens[view][0]) * wp.sqrt(slant))
+    return wp.vec3(st[0], st[1], step)
+
+
+@wp.func
+def color_at(looks: Looks, paint: Paint, at: wp.vec3) -> wp.vec3:
+    """Return by what the images of a paint multiply its colour."""
+    color = wp.vec3(1.0, 1.0, 1.0)
+    st = wp.vec2(at[0], at[1])
+    if paint.base_image >= 0:
+        m = sample(looks, paint.base_image, st, at[2])
+        color = wp.vec3(m[0], m[1], m[2])
+    if paint.pattern_image >= 0:
+        m = sample(looks, paint.pattern_image, st, at[2])
+        color = wp.cw_mul(color, wp.vec3(m[0], m[1], m[2]))
+    return color
+
+
+@wp.func
+def light_at(
     geometry: Geometry,
     views: Views,
     looks: Looks,
     lights: Lights,
     view: int,
-    facet: Facet,
-    paint: Paint,
-    per_metre: float,
+    look: Look,
     uv: wp.vec2,
     exposed: float,
-) -> wp.vec3:
-    """Return the linear RGB that comes from a facet at an undistorted pixel.
+    images: bool,
+) -> Light:
+    """Return the light that comes from a facet at an undistorted pixel.
 
     Args:
         geometry: The scene's triangles.
@@ -205,78 +302,71 @@ def radiance(
         looks: Images and paints.
         lights: Lamps and sky.
         view: Which camera.
-        facet: What is seen.
-        paint: Of its instance.
-        per_metre: What `texture_scale` returns for it.
+        look: What is seen.
         uv: Where it is seen.
         exposed: How much of the sky the point sees.
+        images: Whether the images of its colour are looked up; else white stands for them.
     """
-    sky = lights.skies[view]
+    result = Light()
+    facet = look.facet
     z_exact = wp.float64(1.0) / value(facet.over_z, uv)
     z = float(z_exact)
-    lens = views.lens[view]
-    ray = views.R_WC[view] * wp.vec3(
-        (uv[0] - float(lens[2])) / float(lens[0]), (uv[1] - float(lens[3])) / float(lens[1]), 1.0
-    )
+    ray = ray_of(views, view, uv)
     p_W = views.p_WC[view] + ray * z
-    away_x = p_W[0] - sky.focus_W[0]
-    away_y = p_W[1] - sky.focus_W[1]
+    focus = lights.skies[view].focus_W
+    fade_m = lights.skies[view].fade_m
+    backdrop = lights.skies[view].backdrop
+    away_x = p_W[0] - focus[0]
+    away_y = p_W[1] - focus[1]
     away = wp.sqrt(away_x * away_x + away_y * away_y)
-    fade = wp.clamp((away - sky.fade_m[0]) / (sky.fade_m[1] - sky.fade_m[0]), 0.0, 1.0)
+    fade = wp.clamp((away - fade_m[0]) / (fade_m[1] - fade_m[0]), 0.0, 1.0)
     if fade == 1.0:
-        return sky.backdrop
+        result.mirror = backdrop
+        return result
     v = -wp.normalize(ray)
-    weight = weights(facet, uv, z_exact)
-    n = smooth_normal(geometry, facet, weight)
-    base = paint.base
-    rough = paint.roughness
-    metallic = paint.metallic
-    emissive = paint.emissive
-    if per_metre >= 0.0:
-        t = 3 * facet.triangle
-        st = geometry.uvs[t] * weight[0] + geometry.uvs[t + 1] * weight[1]
-        st = st + geometry.uvs[t + 2] * weight[2]
-        slant = wp.max(wp.abs(wp.dot(facet.normal_W, v)), 0.1)
-        step = per_metre * z / (float(lens[0]) * wp.sqrt(slant))
-        if paint.base_image >= 0:
-            m = sample(looks, paint.base_image, st, step)
-            base = wp.cw_mul(base, wp.vec3(m[0], m[1], m[2]))
-        if paint.pattern_image >= 0:
-            m = sample(looks, paint.pattern_image, st, step)
-            base = wp.cw_mul(base, wp.vec3(m[0], m[1], m[2]))
-        if paint.roughness_image >= 0:
-            rough = sample(looks, paint.roughness_image, st, step)[0]
-        if paint.metallic_image >= 0:
-            metallic = sample(looks, paint.metallic_image, st, step)[0]
-        if paint.emissive_image >= 0:
-            m = sample(looks, paint.emissive_image, st, step)
+    n = smooth_normal(geometry, facet, weights(facet, uv, z_exact))
+    base = look.paint.base
+    rough = look.paint.roughness
+    metallic = look.paint.metallic
+    emissive = look.paint.emissive
+    if images and look.per_metre >= 0.0:
+        at = texture_at(geometry, views, view, look, uv)
+        st = wp.vec2(at[0], at[1])
+        base = wp.cw_mul(base, color_at(looks, look.paint, at))
+        if look.paint.roughness_image >= 0:
+            rough = sample(looks, look.paint.roughness_image, st, at[2])[0]
+        if look.paint.metallic_image >= 0:
+            metallic = sample(looks, look.paint.metallic_image, st, at[2])[0]
+        if look.paint.emissive_image >= 0:
+            m = sample(looks, look.paint.emissive_image, st, at[2])
             emissive = wp.cw_mul(emissive, wp.vec3(m[0], m[1], m[2]))
-        if paint.normal_image >= 0:
-            n = bumped(geometry, looks, facet, n, paint.normal_image, st, step)
+        if look.paint.normal_image >= 0:
+            n = bumped(geometry, looks, facet, n, look.paint.normal_image, st, at[2])
     rough = wp.clamp(rough, 0.06, 1.0)
     metallic = wp.clamp(metallic, 0.0, 1.0)
-    head_on = paint.reflection * (1.0 - metallic) + base * metallic
-    light = ambient(lights, sky, base, metallic, head_on, rough, n, v) * exposed + emissive
-    for k in range(sky.lamps):
-        light += lit_by(
-            lights, lights.lamps[view, k], p_W, base, metallic, head_on, rough * rough, n, v
-        )
-    return light * (sky.exposure * (1.0 - fade)) + sky.backdrop * fade
+    head_on = look.paint.reflection * (1.0 - metallic) + base * metallic
+    sky = ambient(lights, view, base, metallic, head_on, rough, n, v)
+    diffuse = sky.diffuse * exposed
+    mirror = sky.mirror * exposed + emissive
+    for k in range(lights.skies[view].lamps):
+        lamp = lights.lamps[view, k]
+        one = lit_by(lights, lamp, p_W, base, metallic, head_on, rough * rough, n, v)
+        diffuse += one.diffuse
+        mirror += one.mirror
+    strength = lights.skies[view].exposure * (1.0 - fade)
+    result.diffuse = diffuse * strength
+    result.mirror = mirror * strength + backdrop * fade
+    return result
 
 
 @wp.func
 def developed(light: wp.vec3, to_srgb: wp.array(dtype=wp.uint8)) -> wp.vec3ub:
-    """Return sRGB bytes; above 0.6 the light is compressed, so that it never burns out."""
-    soft = wp.vec3()
-    for k in range(3):
-        x = wp.max(light[k], 0.0)
-        if x > 0.6:
-            x = 0.6 + 0.4 * (1.0 - wp.exp((0.6 - x) / 0.4))
-        soft[k] = x
+    """Return the sRGB bytes of linear light."""
+    scale = STEPS / LIGHT_RANGE
     return wp.vec3ub(
-        to_srgb[int(soft[0] * STEPS + 0.5)],
-        to_srgb[int(soft[1] * STEPS + 0.5)],
-        to_srgb[int(soft[2] * STEPS + 0.5)],
+        to_srgb[int(wp.clamp(light[0] * scale, 0.0, STEPS) + 0.5)],
+        to_srgb[int(wp.clamp(light[1] * scale, 0.0, STEPS) + 0.5)],
+        to_srgb[int(wp.clamp(light[2] * scale, 0.0, STEPS) + 0.5)],
     )
 
 
@@ -284,12 +374,58 @@ def developed(light: wp.vec3, to_srgb: wp.array(dtype=wp.uint8)) -> wp.vec3ub:
 def texture_step(geometry: Geometry, facet: Facet, paint: Paint) -> float:
     """Return `texture_scale` where a paint has an image; else −1, and none is looked up."""
     images = wp.max(wp.max(paint.base_image, paint.pattern_image), paint.emissive_image)
-    images = wp.max(
-        wp.max(images, paint.normal_image), wp.max(paint.roughness_image, paint.metallic_image)
-    )
-    if images < 0:
+    images = wp.max(images, wp.max(paint.roughness_image, paint.metallic_image))
+    if wp.max(images, paint.normal_image) < 0:
         return -1.0
     return texture_scale(geometry, facet)
+
+
+@wp.func
+def calm_light(
+    geometry: Geometry,
+    views: Views,
+    lights: Lights,
+    view: int,
+    look: Look,
+    x: int,
+    y: int,
+    far: int,
+) -> bool:
+    """Return whether light may be interpolated over a tile that one triangle fills.
+
+    So it is where images change its colour alone, and no lamp has a shadow's edge in it.
+    """
+    paint = look.paint
+    other = wp.max(wp.max(paint.roughness_image, paint.metallic_image), paint.normal_image)
+    if wp.max(other, paint.emissive_image) >= 0:
+        return False
+    if paint.metallic > 0.0 and wp.max(paint.base_image, paint.pattern_image) >= 0:
+        return False
+    n = look.facet.normal_W
+    for k in range(lights.skies[view].lamps):
+        lamp = lights.lamps[view, k]
+        if lamp.map >= 0:
+            corners = wp.matrix(shape=(4, 3), dtype=wp.float32)
+            for c in range(4):
+                uv = ray_at(views, view, x + far * (c % 2), y + far * (c // 2))
+                z = float(wp.float64(1.0) / value(look.facet.over_z, uv))
+                p_W = views.p_WC[view] + ray_of(views, view, uv) * z
+                l = lamp.toward_W
+                if lamp.kind != 0:
+                    l = wp.normalize(lamp.at_W - p_W)
+                corners[c] = in_map(lights, lamp, p_W, wp.dot(n, l))
+            if not settled(lights, lamp, corners[0], corners[1], corners[2], corners[3]):
+                return False
+    return True
+
+
+@wp.func
+def mixed(a: Light, b: Light, share: float) -> Light:
+    """Return what lies between two lights."""
+    light = Light()
+    light.diffuse = a.diffuse * (1.0 - share) + b.diffuse * share
+    light.mirror = a.mirror * (1.0 - share) + b.mirror * share
+    return light
 
 
 @wp.kernel
@@ -298,54 +434,74 @@ def shade(
     views: Views,
     looks: Looks,
     lights: Lights,
-    run: int,
     seen: wp.array(dtype=wp.uint64),
     depth: wp.array3d(dtype=wp.float32),
     hidden: wp.array3d(dtype=wp.float32),
-    to_srgb: wp.array(dtype=wp.uint8),
+    uniform: wp.array2d(dtype=wp.uint32),
+    knots: wp.array3d(dtype=Light),
     rgb: wp.array3d(dtype=wp.vec3ub),
 ):
-    """Write the colour at the centres of `run` pixels of a row."""
-    view, y, k = wp.tid()
-    start = (view * views.height + y) * views.width
+    """Write the colour at the centres of a third of a tile's pixels.
+
+    Where one triangle fills the tile, and light allows it, that is worked out at knots: four in a
+    row, above and below.
+    """
+    view, tile, third = wp.tid()
+    across = (views.width + TILE - 1) // TILE
+    left = (tile % across) * TILE
+    top = (tile // across) * TILE
+    right = wp.min(left + TILE, views.width)
+    y = top + third * CELL
+    bottom = wp.min(y + CELL + third // 2, views.height)
+    start = view * views.width * views.height
     before = NOTHING
-    facet = Facet()
-    paint = Paint()
-    per_metre = float(-1.0)
-    backdrop = developed(lights.skies[view].backdrop, to_srgb)
-    for x in range(k * run, wp.min(k * run + run, views.width)):
-        entry = seen[start + x]
+    look = Look()
+    knotted = False
+    whole = left + TILE <= views.width and top + TILE <= views.height
+    if uniform[view, tile] < EMPTY and whole:
+        entry = seen[start + top * views.width + left]
+        look = look_at(geometry, views, looks, view, entry)
+        before = entry & wp.uint64(0xFFFFFFFF)
+        knotted = calm_light(geometry, views, lights, view, look, left, top, TILE - 1)
+    wide = right - left
+    count = wp.where(knotted, 8, wide * (bottom - y))
+    # One place where light is worked out: what is called from several is not inlined.
+    for p in range(count):
+        i = left + p % wide
+        j = y + p // wide
+        if knotted:
+            i = left + (p % 4) * CELL
+            j = y + (p // 4) * CELL
+        entry = seen[start + j * views.width + i]
         if entry == NOTHING:
-            rgb[view, y, x] = backdrop
-            if lights.skies[view].dome >= 0:
-                uv = ray_at(views, view, x, y)
-                lens = views.lens[view]
-                ray = wp.vec3(
-                    (uv[0] - float(lens[2])) / float(lens[0]),
-                    (uv[1] - float(lens[3])) / float(lens[1]),
-                    1.0,
-                )
-                sky = lights.skies[view]
-                light = seen_towards(lights, sky, views.R_WC[view] * ray) * sky.exposure
-                rgb[view, y, x] = developed(light, to_srgb)
+            light_behind = behind(lights, views, view, ray_at(views, view, i, j))
+            rgb[view, j, i] = developed(light_behind, looks.to_srgb)
             continue
         number = entry & wp.uint64(0xFFFFFFFF)
         if number != before:
-            facet = facet_of(geometry, views, view, entry)
-            paint = looks.paints[view, facet.instance]
-            per_metre = texture_step(geometry, facet, paint)
+            look = look_at(geometry, views, looks, view, entry)
             before = number
-        exposed = open_to_sky(depth, hidden, view, x, y, depth[view, y, x])
-        light = radiance(
-            geometry,
-            views,
-            looks,
-            lights,
-            view,
-            facet,
-            paint,
-            per_metre,
-            ray_at(views, view, x, y),
-            exposed,
-        )
-        rgb[view, y, x] = developed(light, to_srgb)
+        exposed = open_to_sky(depth, hidden, view, i, j, depth[view, j, i])
+        uv = ray_at(views, view, i, j)
+        light = light_at(geometry, views, looks, lights, view, look, uv, exposed, not knotted)
+        if knotted:
+            knots[view, 3 * tile + third, p] = light
+        else:
+            rgb[view, j, i] = developed(light.diffuse + light.mirror, looks.to_srgb)
+    if not knotted:
+        return
+    row = 3 * tile + third
+    for j in range(y, bottom):
+        down = float(j - y) / float(CELL)
+        for i in range(left, right):
+            k = wp.min((i - left) // CELL, 2)
+            along_row = float(i - left - k * CELL) / float(CELL)
+            above = mixed(knots[view, row, k], knots[view, row, k + 1], along_row)
+            below = mixed(knots[view, row, k + 4], knots[view, row, k + 5], along_row)
+            light = mixed(above, below, down)
+            color = light.diffuse
+            if look.per_metre >= 0.0:
+                uv = ray_at(views, view, i, j)
+                at = texture_at(geometry, views, view, look, uv)
+                color = wp.cw_mul(color, color_at(looks, look.paint, at))
+            rgb[view, j, i] = developed(color + light.mirror, looks.to_srgb)

@@ -15,9 +15,6 @@ wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
 TILE = wp.constant(8)
 TAPS = wp.constant(16)
-GOLDEN_ANGLE = wp.constant(2.39996323)
-"""Points on a spiral with this step cover a disc evenly (Vogel, Math. Biosciences 44, 1979)."""
-
 BIAS_M = wp.constant(0.003)
 """How far a caster's stand-in may lie in front of its surface."""
 
@@ -71,6 +68,54 @@ def widen_tiles(views_lamps: int, lights: Lights, bounds: wp.array2d(dtype=wp.ve
 
 
 @wp.func
+def in_map(lights: Lights, lamp: Lamp, p_W: wp.vec3, cosine: float) -> wp.vec3:
+    """Return where in a lamp's map a point lies, and the 1/z of what would just shade it.
+
+    u is −1 where the map says nothing: then the point is in the light.
+    """
+    view = lamp.map
+    q = wp.transpose(lights.maps.R_WC[view]) * (p_W - lights.maps.p_WC[view])
+    if q[2] < lights.maps.reach[view][0]:
+        return wp.vec3(-1.0, 0.0, 0.0)
+    lens = lights.maps.lens[view]
+    u = float(lens[0]) * q[0] / q[2] + float(lens[2])
+    v = float(lens[1]) * q[1] / q[2] + float(lens[3])
+    right = float(lights.maps.width) - 1.0
+    bottom = float(lights.maps.height) - 1.0
+    if u < 0.0 or v < 0.0 or u >= right or v >= bottom:
+        return wp.vec3(-1.0, 0.0, 0.0)
+    # A tap lies beside its point: on a slope the surface itself must not shade it.
+    c = wp.max(cosine, 0.15)
+    slope = wp.sqrt(1.0 - c * c) / c
+    gap = BIAS_M + lamp.texel * q[2] * (lamp.penumbra + 1.0) * slope
+    return wp.vec3(u, v, 1.0 / (q[2] - gap))
+
+
+@wp.func
+def settled(lights: Lights, lamp: Lamp, p: wp.vec3, q: wp.vec3, r: wp.vec3, s: wp.vec3) -> bool:
+    """Return whether one answer holds between four places of a map, as `in_map` gives them."""
+    if p[0] < 0.0 or q[0] < 0.0 or r[0] < 0.0 or s[0] < 0.0:
+        return p[0] < 0.0 and q[0] < 0.0 and r[0] < 0.0 and s[0] < 0.0
+    across = lights.maps.width // TILE
+    low = wp.min(wp.min(p, q), wp.min(r, s))
+    high = wp.max(wp.max(p, q), wp.max(r, s))
+    i = int(low[0]) // TILE
+    i_last = int(high[0]) // TILE
+    j = int(low[1]) // TILE
+    j_last = int(high[1]) // TILE
+    if (i_last - i + 1) * (j_last - j + 1) > 64:
+        return False
+    most = float(0.0)
+    least = float(1e30)
+    for y in range(j, j_last + 1):
+        for x in range(i, i_last + 1):
+            tile = lights.tiles[lamp.map, y * across + x]
+            most = wp.max(most, tile[0])
+            least = wp.min(least, tile[1])
+    return most <= low[2] or least > high[2]
+
+
+@wp.func
 def arriving(lights: Lights, lamp: Lamp, p_W: wp.vec3, cosine: float) -> float:
     """Return which part of a lamp's light arrives at a point.
 
@@ -80,35 +125,26 @@ def arriving(lights: Lights, lamp: Lamp, p_W: wp.vec3, cosine: float) -> float:
         p_W: The point, m.
         cosine: Between the surface's normal and the direction to the lamp.
     """
-    maps = lights.maps
     view = lamp.map
-    q = wp.transpose(maps.R_WC[view]) * (p_W - maps.p_WC[view])
-    if q[2] < maps.reach[view][0]:
+    width = lights.maps.width
+    at = in_map(lights, lamp, p_W, cosine)
+    if at[0] < 0.0:
         return 1.0
-    lens = maps.lens[view]
-    u = float(lens[0]) * q[0] / q[2] + float(lens[2])
-    v = float(lens[1]) * q[1] / q[2] + float(lens[3])
-    if u < 0.0 or v < 0.0 or u >= float(maps.width) - 1.0 or v >= float(maps.height) - 1.0:
-        return 1.0
-    # A tap lies beside its point: on a slope the surface itself must not shade it.
-    c = wp.max(cosine, 0.15)
-    slope = wp.sqrt(1.0 - c * c) / c
-    gap = BIAS_M + lamp.texel * q[2] * (lamp.penumbra + 1.0) * slope
-    limit = 1.0 / (q[2] - gap)
-    tile = lights.tiles[view, (int(v) // TILE) * (maps.width // TILE) + int(u) // TILE]
+    u = at[0]
+    v = at[1]
+    limit = at[2]
+    tile = lights.tiles[view, (int(v) // TILE) * (width // TILE) + int(u) // TILE]
     if tile[0] <= limit:
         return 1.0
     if tile[1] > limit:
         return 0.0
     lit = float(0.0)
     for k in range(TAPS):
-        radius = lamp.penumbra * wp.sqrt((float(k) + 0.5) / float(TAPS))
-        angle = GOLDEN_ANGLE * float(k)
-        x = u + radius * wp.cos(angle)
-        y = v + radius * wp.sin(angle)
+        x = u + lamp.penumbra * lights.disc[k][0]
+        y = v + lamp.penumbra * lights.disc[k][1]
         i = int(wp.floor(x))
         j = int(wp.floor(y))
-        if i < 0 or j < 0 or i >= maps.width - 1 or j >= maps.height - 1:
+        if i < 0 or j < 0 or i >= width - 1 or j >= width - 1:
             lit += 1.0
             continue
         fx = x - float(i)

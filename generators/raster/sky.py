@@ -4,7 +4,7 @@
 
 import warp as wp
 
-from generators.raster.layout import Lights, Sky
+from generators.raster.layout import Lights
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
@@ -12,8 +12,9 @@ PI = wp.constant(3.14159265)
 
 
 @wp.func
-def given_back(sky: Sky, n_W: wp.vec3) -> wp.vec3:
+def given_back(lights: Lights, view: int, n_W: wp.vec3) -> wp.vec3:
     """Return what a white surface that faces n gives back of the sky's light."""
+    sky = lights.skies[view]
     n = n_W
     if sky.dome >= 0:
         n = sky.R_DW * n_W
@@ -26,8 +27,9 @@ def given_back(sky: Sky, n_W: wp.vec3) -> wp.vec3:
 
 
 @wp.func
-def seen_towards(lights: Lights, sky: Sky, d_W: wp.vec3) -> wp.vec3:
+def seen_towards(lights: Lights, view: int, d_W: wp.vec3) -> wp.vec3:
     """Return the light that comes from a direction of any length; the sky has a dome."""
+    sky = lights.skies[view]
     d = sky.R_DW * d_W
     longitude = wp.atan2(d[1], d[0])
     latitude = wp.atan2(d[2], wp.sqrt(d[0] * d[0] + d[1] * d[1]))
@@ -49,13 +51,13 @@ def seen_towards(lights: Lights, sky: Sky, d_W: wp.vec3) -> wp.vec3:
 
 
 @wp.func
-def mirrored(lights: Lights, sky: Sky, r_W: wp.vec3, rough: float) -> wp.vec3:
+def mirrored(lights: Lights, view: int, r_W: wp.vec3, rough: float) -> wp.vec3:
     """Return what a mirror shows in the direction r: a rough one the sky as a dull surface sees it.
 
     Between the two, light is mixed in proportion to the roughness, which stands for blurring the
     dome by the lobe of each roughness.
     """
-    dull = given_back(sky, r_W)
-    if sky.dome < 0 or rough >= 0.5:
+    dull = given_back(lights, view, r_W)
+    if lights.skies[view].dome < 0 or rough >= 0.5:
         return dull
-    return wp.lerp(seen_towards(lights, sky, r_W), dull, 2.0 * rough)
+    return wp.lerp(seen_towards(lights, view, r_W), dull, 2.0 * rough)

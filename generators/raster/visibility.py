@@ -22,6 +22,9 @@ wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 SMALL = wp.constant(48.0)
 """Pixels across a triangle that is done at once."""
 
+SAMPLES = wp.constant(4)
+"""Places at which a pixel at an edge is looked at."""
+
 FAR_OUT = wp.constant(16384.0)
 """Pixels from the origin beyond which float32 is too coarse."""
 
@@ -45,15 +48,44 @@ def in_camera(views: Views, view: int, instance: int, p: wp.vec3) -> wp.vec3d:
 
 
 @wp.func
-def write(target: Target, view: int, pixel: int, inverse_z: float, number: int, label: int):
-    """Enter what a triangle shows at a pixel."""
-    place = view * target.pixels + pixel
+def write(target: Target, place: int, inverse_z: float, number: int, label: int):
+    """Enter what a triangle shows at a place of the buffer."""
     depth = wp.uint64(wp.cast(inverse_z, wp.uint32))
-    wp.atomic_max(target.seen, place, (depth << wp.uint64(32)) | wp.uint64(number))
+    entry = (depth << wp.uint64(32)) | wp.uint64(number)
+    if target.fine != 0:
+        wp.atomic_max(target.samples, place, entry)
+        return
+    wp.atomic_max(target.seen, place, entry)
     if target.words > 0:
         word = (label - 1) // 64
         bit = wp.uint64(1) << wp.uint64(label - 1 - 64 * word)
         wp.atomic_or(target.cover, place * target.words + word, bit)
+
+
+@wp.func
+def place_of(sample: int) -> wp.vec2:
+    """Return where in a pixel a sample lies: four places, no two in a row or a column."""
+    x = wp.where(sample == 0, -0.125, wp.where(sample == 1, 0.375, 0.125))
+    y = wp.where(sample == 0, -0.375, wp.where(sample == 1, -0.125, 0.375))
+    if sample == 3:
+        return wp.vec2(-0.375, 0.125)
+    return wp.vec2(x, y)
+
+
+@wp.func
+def seen_at(views: Views, view: int, x: int, y: int, off: wp.vec2) -> wp.vec2:
+    """Return the undistorted pixel that is seen off a pixel's centre."""
+    if views.distorted == 0:
+        return wp.vec2(float(x) + off[0], float(y) + off[1])
+    here = views.rays[view, y * views.width + x]
+    if off[0] == 0.0 and off[1] == 0.0:
+        return here
+    # A lens is smooth: inside a pixel it is as good as linear.
+    i = wp.where(x + 1 < views.width, 1, -1)
+    j = wp.where(y + 1 < views.height, 1, -1)
+    across = views.rays[view, y * views.width + x + i] - here
+    down = views.rays[view, (y + j) * views.width + x] - here
+    return here + across * (off[0] * float(i)) + down * (off[1] * float(j))
 
 
 @wp.kernel
@@ -171,6 +203,8 @@ def rasterize(
     label = geometry.label[instance]
     right = float(views.width - 1)
     bottom = float(views.height - 1)
+    # Samples lie off the centres of their pixels; with distortion, a pixel sees more or less.
+    reach = wp.where(target.fine != 0, wp.where(views.distorted != 0, 1.0, 0.375), 0.0)
     shift = view * points + geometry.shift[instance] + geometry.cluster_points[cluster]
     first = geometry.cluster_first[cluster]
     t = first + lane
@@ -206,10 +240,10 @@ def rasterize(
         box = wp.vec4(left, rightmost, top, lowest)
         if views.distorted != 0 and not large:
             box = pixels_around(views, view, box)
-        x_first = int(wp.ceil(wp.max(box[0], 0.0)))
-        x_last = int(wp.floor(wp.min(box[1], right)))
-        y_first = int(wp.ceil(wp.max(box[2], 0.0)))
-        y_last = int(wp.floor(wp.min(box[3], bottom)))
+        x_first = int(wp.ceil(wp.max(box[0] - reach, 0.0)))
+        x_last = int(wp.floor(wp.min(box[1] + reach, right)))
+        y_first = int(wp.ceil(wp.max(box[2] - reach, 0.0)))
+        y_last = int(wp.floor(wp.min(box[3] + reach, bottom)))
         if not large and (x_first > x_last or y_first > y_last):
             continue
         ux = b[0] - a[0]
@@ -234,22 +268,31 @@ def rasterize(
         slope_x = db * vy - dc * uy
         slope_y = dc * ux - db * vx
         for y in range(y_first, y_last + 1):
-            row = y * views.width
             for x in range(x_first, x_last + 1):
-                u = float(x)
-                v = float(y)
-                if views.distorted != 0:
-                    ray = views.rays[view, row + x]
-                    u = ray[0]
-                    v = ray[1]
-                in_e = e[3] * (u - e[0]) - e[2] * (v - e[1])
-                in_f = f[3] * (u - f[0]) - f[2] * (v - f[1])
-                in_g = g[3] * (u - g[0]) - g[2] * (v - g[1])
-                if in_e >= 0.0 and in_f >= 0.0 and in_g >= 0.0:
-                    over_z = a[2] + slope_x * (u - a[0]) + slope_y * (v - a[1])
-                    over_z = wp.clamp(over_z, least, most)
-                    if over_z >= farthest:
-                        write(target, view, row + x, over_z, number, label)
+                place = view * target.pixels + y * views.width + x
+                samples = int(1)
+                if target.fine != 0:
+                    place = target.slots[place] * SAMPLES
+                    samples = wp.where(place < 0, 0, SAMPLES)
+                for k in range(samples):
+                    u = float(x)
+                    v = float(y)
+                    if target.fine != 0:
+                        uv = seen_at(views, view, x, y, place_of(k))
+                        u = uv[0]
+                        v = uv[1]
+                    elif views.distorted != 0:
+                        uv = views.rays[view, y * views.width + x]
+                        u = uv[0]
+                        v = uv[1]
+                    in_e = e[3] * (u - e[0]) - e[2] * (v - e[1])
+                    in_f = f[3] * (u - f[0]) - f[2] * (v - f[1])
+                    in_g = g[3] * (u - g[0]) - g[2] * (v - g[1])
+                    if in_e >= 0.0 and in_f >= 0.0 and in_g >= 0.0:
+                        over_z = a[2] + slope_x * (u - a[0]) + slope_y * (v - a[1])
+                        over_z = wp.clamp(over_z, least, most)
+                        if over_z >= farthest:
+                            write(target, place + k, over_z, number, label)
 
 
 @wp.func
@@ -315,6 +358,31 @@ def tiles_around(
     )
 
 
+@wp.func
+def fill_tile(
+    target: Target,
+    views: Views,
+    view: int,
+    x: int,
+    y: int,
+    depth: wp.vec3d,
+    number: int,
+    label: int,
+):
+    """Enter a triangle at all pixels of a tile that it fills."""
+    word = (label - 1) // 64
+    bit = wp.uint64(1) << wp.uint64(label - 1 - 64 * word)
+    for j in range(y, wp.min(y + TILE, views.height)):
+        start = view * target.pixels + j * views.width
+        row = depth[1] * wp.float64(j) + depth[2]
+        for i in range(x, wp.min(x + TILE, views.width)):
+            over_z = float(row + depth[0] * wp.float64(i))
+            key = wp.uint64(wp.cast(over_z, wp.uint32)) << wp.uint64(32)
+            wp.atomic_max(target.seen, start + i, key | wp.uint64(number))
+            if target.words > 0:
+                wp.atomic_or(target.cover, (start + i) * target.words + word, bit)
+
+
 @wp.kernel
 def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: int, strips: int):
     """Enter the triangles that were put aside, tile by tile, each row of tiles by one thread."""
@@ -366,6 +434,8 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
             box = wp.vec4(float(x), float(x + TILE - 1), float(y), float(y + TILE - 1))
             if views.distorted != 0:
                 box = views.tiles[view, row * across + column]
+            if target.fine != 0:
+                box = box + wp.vec4(-1.0, 1.0, -1.0, 1.0)
             tile += 1
             if tile % wide == 0:
                 tile += (strips - 1) * wide
@@ -383,21 +453,34 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
                 and lowest(depth, box) >= least
                 and highest(depth, box) <= most
             )
+            if whole and target.fine == 0 and views.distorted == 0:
+                fill_tile(target, views, view, x, y, depth, number, label)
+                continue
             for pixel_y in range(y, wp.min(y + TILE, views.height)):
                 for pixel_x in range(x, wp.min(x + TILE, views.width)):
                     pixel = pixel_y * views.width + pixel_x
-                    u = wp.float64(pixel_x)
-                    v = wp.float64(pixel_y)
-                    if views.distorted != 0:
-                        ray = views.rays[view, pixel]
-                        u = wp.float64(ray[0])
-                        v = wp.float64(ray[1])
-                    over_z = depth[0] * u + depth[1] * v + depth[2]
-                    if whole or (
-                        e[0] * u + e[1] * v + e[2] >= GAP
-                        and f[0] * u + f[1] * v + f[2] >= GAP
-                        and g[0] * u + g[1] * v + g[2] >= GAP
-                        and over_z >= least
-                        and over_z <= most
-                    ):
-                        write(target, view, pixel, float(over_z), number, label)
+                    place = view * target.pixels + pixel
+                    samples = int(1)
+                    if target.fine != 0:
+                        place = target.slots[place] * SAMPLES
+                        samples = wp.where(place < 0, 0, SAMPLES)
+                    for k in range(samples):
+                        u = wp.float64(pixel_x)
+                        v = wp.float64(pixel_y)
+                        if target.fine != 0:
+                            uv = seen_at(views, view, pixel_x, pixel_y, place_of(k))
+                            u = wp.float64(uv[0])
+                            v = wp.float64(uv[1])
+                        elif views.distorted != 0:
+                            uv = views.rays[view, pixel]
+                            u = wp.float64(uv[0])
+                            v = wp.float64(uv[1])
+                        over_z = depth[0] * u + depth[1] * v + depth[2]
+                        if whole or (
+                            e[0] * u + e[1] * v + e[2] >= GAP
+                            and f[0] * u + f[1] * v + f[2] >= GAP
+                            and g[0] * u + g[1] * v + g[2] >= GAP
+                            and over_z >= least
+                            and over_z <= most
+                        ):
+                            write(target, place + k, float(over_z), number, label)
