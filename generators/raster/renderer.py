@@ -25,14 +25,23 @@ ROOMS = 3
 class RasterRenderer:
     """Draws scenarios of one scene with kernels for a CPU or a GPU."""
 
-    def __init__(self, scene: Scene, textures: Sequence[Path], *, device: str = "auto") -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        textures: Sequence[Path],
+        *,
+        device: str = "auto",
+        antialias: bool = True,
+    ) -> None:
         """Put a scene on a device.
 
         Args:
             scene: What can be seen.
             textures: The patterns that scenarios name by number.
             device: "auto", "cpu" or "cuda".
+            antialias: Whether colours are smooth at edges; it costs as much as all the rest.
         """
+        self._antialias = antialias
         self._parts = parts_of(scene)
         self._device = choose(device)
         self._words = words(self._parts)
@@ -89,7 +98,9 @@ class RasterRenderer:
         )
         if colors:
             rgb = room(wp.vec3ub)
-            shader.shade(scenarios, depth, normal, smooth, rgb)
+            shader.shade(scenarios, depth, normal, rgb)
+            if self._antialias:
+                shader.smooth(depth, smooth, rgb)
         else:
             rgb = wp.zeros(shape, dtype=wp.vec3ub, device=self._device)
         cover = buffer.target.cover.numpy().reshape(*shape, self._words).copy()

@@ -1,6 +1,7 @@
 """Colour for a visibility buffer: the launches that light it, with what they work on."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import warp as wp
@@ -34,6 +35,7 @@ class Shader:
         tile = 2 * int(occlusion.TILE)
         self._tiles = (count, -(-width // tile) * -(-height // tile))
         half = (count, -(-height // 2), -(-width // 2))
+        self._common: list[Any] = []
         self._uniform = wp.zeros(self._tiles, dtype=wp.uint32, device=device)
         self._calm = wp.zeros(self._tiles, dtype=wp.int32, device=device)
         knots = (count, 3 * self._tiles[1], 8)
@@ -51,20 +53,17 @@ class Shader:
         scenarios: Sequence[Scenario],
         depth: wp.array,
         normal: wp.array,
-        smooth: wp.array,
         rgb: wp.array,
     ) -> None:
-        """Write the colours of what the buffer holds, smooth at edges.
+        """Write the colours of what the buffer holds, at the pixels' centres.
 
         Args:
             scenarios: Those that the buffer was filled with.
             depth: Of the pixels, m.
             normal: Of their triangles, in the world.
-            smooth: The meshes' own.
             rgb: Where the colours go.
         """
         views, target, device = self._buffer.views, self._buffer.target, self._device
-        count, width, height = self._buffer.shape
         looks = self._painter.paint(scenarios)
         self._rig.set(scenarios)
         wp.launch(
@@ -86,20 +85,30 @@ class Shader:
             inputs=[views, depth, self._calm, self._raw, self._hidden],
             device=device,
         )
-        common = [self._geometry, views, looks, self._rig.lights]
+        self._common = [self._geometry, views, looks, self._rig.lights]
         wp.launch(
             shading.shade,
             dim=(*self._tiles, 3),
-            inputs=[*common, target.seen, depth, self._hidden, self._uniform],
+            inputs=[*self._common, target.seen, depth, self._hidden, self._uniform],
             outputs=[self._knots, rgb],
             device=device,
         )
+
+    def smooth(self, depth: wp.array, smooth: wp.array, rgb: wp.array) -> None:
+        """Smooth the edges of the pictures that `shade` has just lit.
+
+        Args:
+            depth: Of the pixels, m.
+            smooth: The meshes' own normals, in the world.
+            rgb: Their colours.
+        """
         self._buffer.look_closer(depth, smooth)
-        run = self._buffer.run
+        (count, width, height), run = self._buffer.shape, self._buffer.run
+        target = self._buffer.target
         wp.launch(
             smoothing.smooth_edges,
             dim=(count, height, -(-width // run)),
-            inputs=[*common, run, target.slots, target.samples, depth, self._hidden],
+            inputs=[*self._common, run, target.slots, target.samples, depth, self._hidden],
             outputs=[self._soft_to_srgb, rgb],
-            device=device,
+            device=self._device,
         )

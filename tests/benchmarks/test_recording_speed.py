@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.benchmarks.conftest import Record
+
 SAMPLES, JOINTS = 1_000_000, tuple(f"joint{i}" for i in range(1, 8))
 SIGNALS = {"q": ("position", "rad"), "dq": ("velocity", "rad/s"), "tau": ("effort", "N.m")}
 DATA_BYTES = SAMPLES * len(JOINTS) * len(SIGNALS) * 8
@@ -46,7 +48,7 @@ print(json.dumps([min(ours), min(theirs), (peak - before) * 1024, samples]))
 
 
 @pytest.mark.slow
-def test_a_million_samples_from_parquet_to_a_trajectory(tmp_path: Path) -> None:
+def test_a_million_samples_from_parquet_to_a_trajectory(tmp_path: Path, record: Record) -> None:
     rng = np.random.default_rng(0)
     t_ns = np.arange(SAMPLES) * 1_000_000 + rng.integers(-200_000, 200_000, SAMPLES)
     columns = {
@@ -63,7 +65,9 @@ def test_a_million_samples_from_parquet_to_a_trajectory(tmp_path: Path) -> None:
     command = [sys.executable, "-c", TIMED, str(path), json.dumps(values)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     ours_s, theirs_s, peak_bytes, samples = json.loads(done.stdout)
-    print(f"{ours_s:.3f} s, polars {theirs_s:.3f} s; {peak_bytes / DATA_BYTES:.2f} times the data")
+    record("recording.million_samples_s", ours_s)
+    record("recording.million_samples_to_polars", ours_s / theirs_s)
+    record("recording.peak_memory_to_data", peak_bytes / DATA_BYTES)
     assert samples == pytest.approx(SAMPLES, abs=2)
     assert ours_s <= 4 * theirs_s, f"{ours_s:.3f} s against {theirs_s:.3f} s"
     assert peak_bytes <= 4 * DATA_BYTES, f"{peak_bytes / 1e6:.0f} MB for {DATA_BYTES / 1e6:.0f} MB"

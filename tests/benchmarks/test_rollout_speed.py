@@ -16,6 +16,7 @@ from envs.frames import to_quaternion
 from envs.stage.tree import Tree, reduce_tree, to_inertial
 from envs.world.actuators import ActuatorParameters, delayed_commands, simulate
 from envs.world.bullet import BulletWorld
+from tests.benchmarks.conftest import Record
 from tests.envs.telemetry.tiny import PANDA
 from tests.true_panda import true_panda
 
@@ -66,7 +67,7 @@ def least(works: dict[str, Callable[[], object]], times: int) -> dict[str, float
     return {name: min(values) for name, values in tries.items()}
 
 
-def test_a_step_of_the_panda() -> None:
+def test_a_step_of_the_panda(record: Record) -> None:
     twin = true_panda()
     parameters = ActuatorParameters.from_joints(twin.robot, PANDA)
     tree = reduce_tree(twin.robot, PANDA, twin.gravity_mps2)
@@ -95,9 +96,9 @@ def test_a_step_of_the_panda() -> None:
     # Another friction law and no delay: near enough to be the same work.
     assert np.abs(end[0, -1, 1:8] - command[-1]).max() < 0.3
     step_us = {name: value / STEPS * 1e6 for name, value in taken.items()}
-    print()
     for name, value in step_us.items():
-        print(f"{name}: {value:.2f} µs a step, {value / step_us['fast twin']:.1f} × the fast twin")
+        record(f"rollout.step.{name.replace(' ', '_')}_us", value)
+        record(f"rollout.step.{name.replace(' ', '_')}_to_fast_twin", value / step_us["fast twin"])
     assert step_us["fast twin"] < 2.0
     assert step_us["mujoco.rollout"] > 2 * step_us["fast twin"]
     assert step_us["PyBullet"] > 40 * step_us["fast twin"]
