@@ -148,6 +148,15 @@ class Outcome:
     images: Images | None = None
     truth: Truth | None = None
 
+    @property
+    def recordings(self) -> list[Prepared]:
+        """The recordings of the run, each once: the chosen one, what was fitted, what judged."""
+        found = {self.data.recording.name: self.data}
+        fitted = [] if self.fit is None else [self.fit.data]
+        for data in (*fitted, *(judged.data for judged in self.judged)):
+            found.setdefault(data.recording.name, data)
+        return list(found.values())
+
     def torque_rmse(self) -> dict[str, Float[np.ndarray, "joint"]]:
         """Return the held-out torque error of each replay over all that judge, N·m or N."""
         return self._pooled("torque_rmse", 2)

@@ -20,6 +20,7 @@ from envs.stage.reader import read_stage
 from envs.stage.scene import Scene
 from envs.telemetry.quality_report import write_quality
 from envs.telemetry.trajectory import Trajectory
+from envs.telemetry.trajectory_file import write_trajectory
 from envs.world.replay import replay_dynamic, replay_kinematic
 from generators.generate import generate
 from generators.preview import contact_sheet
@@ -108,7 +109,12 @@ def _finish(session: Session, outcome: Outcome) -> None:
     if truth and outcome.fit is not None:
         outcome = replace(outcome, truth=read_truth(Path(truth)))
     session.metrics.update(summary.metrics(outcome))
-    write_quality(session.directory, outcome.data.recording, outcome.data.findings)
+    for data in outcome.recordings:
+        chosen = data is outcome.data
+        folder = session.directory if chosen else session.directory / data.recording.name
+        folder.mkdir(exist_ok=True)
+        write_quality(folder, data.recording, data.findings)
+        write_trajectory(folder / "trajectory.parquet", data.trajectory)
     with session.stage("report", "write the report"):
         page.build(session.config, outcome).write(session.directory / "report.html")
     session.write_json("metrics.json", session.metrics)

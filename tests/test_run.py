@@ -372,6 +372,7 @@ def test_a_torn_recording_completes_with_an_exit_code_of_its_own(tmp_path: Path)
     assert 0 < quality["damage"][0]["lost_s"] < 28
     missing = {f["channel"] for f in quality["findings"] if f["kind"] == "missing_joint"}
     assert missing == {"panda_finger_joint1", "panda_finger_joint2"}
+    assert (tmp_path / "run" / "trajectory.parquet").stat().st_size > 0
     page = (tmp_path / "run" / "report.html").read_text()
     for picture in ("findings over time", "time between samples"):
         assert f'<img alt="{picture}"' in page

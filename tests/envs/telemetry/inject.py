@@ -135,6 +135,18 @@ def duplicate(recording: Recording, rng: Rng) -> Injected:
     return Injected(states(recording, old.t_ns[rows], rows), "duplicate", {"states": again})
 
 
+def conflict(recording: Recording, rng: Rng) -> Injected:
+    old = recording.streams[0]
+    at = places(rng, len(old.t_ns), 60, 40)
+    rows = np.insert(np.arange(len(old.t_ns)), at + 1, at)
+    again = np.flatnonzero(np.diff(rows) == 0) + 1
+    injected = states(recording, old.t_ns[rows], rows)
+    effort = injected.streams[0].signals["effort"].copy()
+    # Of two samples of one stamp the smaller counts, by the signals in the order of their names.
+    effort[again] += rng.uniform(0.1, 5.0, (60, 1))
+    return Injected(changed(injected, effort=effort), "conflict", {"states": again})
+
+
 def out_of_order(recording: Recording, rng: Rng) -> Injected:
     old = recording.streams[0]
     order = np.arange(len(old.t_ns))
@@ -234,6 +246,7 @@ INJECTORS: dict[str, Callable[[Recording, Rng], Injected]] = {
     "not_finite": not_finite,
     "repeated": repeated,
     "duplicate": duplicate,
+    "conflict": conflict,
     "out_of_order": out_of_order,
     "clock_jump": clock_jump,
     "clock_reset": clock_reset,

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ from hypothesis import strategies as st
 
 from envs.errors import RecordingError
 from envs.telemetry.alignment import align
+from envs.telemetry.read import read
 from envs.telemetry.recording import Policy, Recording, Stream
+from envs.telemetry.source import recording_source
+from envs.telemetry.trajectory_file import write_trajectory
 from tests.envs.telemetry.tiny import recording
 
 JOINTS = ("a", "b")
@@ -262,3 +266,23 @@ def test_several_clocks_are_refused_until_they_are_one() -> None:
     source = declared(recording(T, {"position": wave(T)}), clock="camera")
     with pytest.raises(RecordingError, match="several clocks: synchronise it"):
         align(source, JOINTS)
+
+
+def test_a_trajectory_that_was_written_is_read_again(tmp_path: Path) -> None:
+    command = (T, {"command_position": wave(T)})
+    whole = align(recording(T, {"position": wave(T), "effort": wave(T)}, command), JOINTS)
+    path = write_trajectory(tmp_path / "trajectory.parquet", whole)
+    assert [p.name for p in tmp_path.iterdir()] == ["trajectory.parquet"]
+    signals = {
+        signal: {"source": f"{key}_{{joint}}", "unit": unit}
+        for key, signal, unit in (
+            ("q", "position", "rad"), ("tau", "effort", "N.m"),
+            ("q_command", "command_position", "rad"),
+        )
+    }  # fmt: skip
+    stream = {"joints": JOINTS, "time": {"source": "t_s", "unit": "s"}, "signals": signals}
+    values = {"name": "x", "format": "parquet", "path": str(path), "streams": {"all": stream}}
+    again = align(read(recording_source(values)), JOINTS)
+    for name in ("t_s", "q", "tau", "q_command", "valid"):
+        # An instant of 2.999…e6 ns counts as a stamp of 3e6.
+        np.testing.assert_allclose(getattr(again, name), getattr(whole, name), rtol=0, atol=1e-14)

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
+from conf.schema import RecordingConfig
 from envs.errors import RecordingError
 from envs.telemetry.alignment import align
 from envs.telemetry.quality import Finding, check
 from envs.telemetry.quality_report import write_quality
 from envs.telemetry.read import read
 from envs.telemetry.recording import Recording, Signal, Stream
-from envs.telemetry.source import recording_source
 from envs.telemetry.synchrony import synchronise
 from tests.envs.telemetry.inject import JOINTS, LAG_S, clean
 from tests.envs.telemetry.tiny import PANDA, shipped
@@ -192,6 +193,10 @@ def test_the_description_says_which_clock_gap_and_policy_a_stream_has(tmp_path: 
         "seen": stream | {"file": "c.csv", "clock": "camera", "signals": {"position": signal}},
     }
     values = {"name": "x", "format": "csv", "path": str(tmp_path), "streams": streams}
-    first, second = read(recording_source(values)).streams
+    # By the schema of the configuration, as a run takes it.
+    given = values | {"robot": "panda"}
+    filled = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RecordingConfig), given))
+    assert isinstance(filled, RecordingConfig)
+    first, second = read(filled.source()).streams
     assert (first.clock, first.max_gap_s, first.policies) == ("", 0.5, {"position": "spline"})
     assert (second.clock, second.max_gap_s, second.policies) == ("camera", None, {})
