@@ -66,7 +66,7 @@ class Frame:
         """Return the amodal mask of an instance: where it would be seen if nothing hid it."""
         assert self.cover is not None, "this renderer does not know what is hidden"
         word, bit = divmod(instance_id - 1, 64)
-        mask: Bool[np.ndarray, "h w"] = (self.cover[..., word] >> np.uint64(bit)) % 2 == 1
+        mask: Bool[np.ndarray, "h w"] = (self.cover[..., word] & np.uint64(1 << bit)) != 0
         return mask
 
 

@@ -395,3 +395,13 @@ def test_help_names_tasks_and_keys(tmp_path: Path) -> None:
     assert code == 0
     for word in ("task=pipeline", "recording", "images", "experiment"):
         assert word in out
+
+
+def test_the_doctor_needs_no_recording(tmp_path: Path) -> None:
+    code, out, err = run(
+        "task=doctor", f"hydra.run.dir={tmp_path / 'run'}", "recordings_dir=/nowhere", cwd=tmp_path
+    )
+    assert code == 0, err
+    assert "kernel cache" in out
+    found = json.loads((tmp_path / "run" / "doctor.json").read_text())
+    assert found["packages"]["warp-lang"] != "MISSING"

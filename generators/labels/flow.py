@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int, Int32
 
 from envs.frames import Pose, inverse
-from generators.labels.surface import moved, points_W
+from generators.camera import Camera
 from generators.renderer import Frame, Part
 
 GAP_PX = 0.25
@@ -47,17 +47,44 @@ def flow(
     """
     assert here.normal_W is not None, "flow needs a renderer that knows normals"
     X = _motions(parts, poses_here, poses_there)
-    turn = X.copy()
-    turn[:, :3, 3] = 0.0
-    p_W = moved(X, here.part_id, points_W(here))
-    n_W = moved(turn, here.part_id, here.normal_W.astype(float))
+    seen = here.part_id >= 0
+    still = _still(here.camera, there.camera, X)[here.part_id]
+    uv = np.where((still & seen)[..., None], 0.0, np.full((*seen.shape, 2), np.nan))
+    # Of what stays where it is, under a camera that does too, the nearest point stays the nearest.
+    occluded = seen & still & (there.part_id != here.part_id)
+    v, u = np.nonzero(seen & ~still)
+    part = here.part_id[v, u]
+    p_W, n_W = _points(here, v, u), here.normal_W[v, u].astype(float)
+    for k in np.unique(part).tolist():
+        own = part == k
+        p_W[own] = p_W[own] @ X[k, :3, :3].T + X[k, :3, 3]
+        n_W[own] = n_W[own] @ X[k, :3, :3].T
     to, depth = there.camera.project(p_W)
     to[~(depth > there.camera.near_m)] = np.nan
-    own = np.stack(np.meshgrid(np.arange(to.shape[1]), np.arange(to.shape[0])), axis=-1)
-    seen = here.part_id >= 0
     facing = ((p_W - there.camera.X_WC[:3, 3]) * n_W).sum(axis=-1) < 0
-    occluded = seen & ~(facing & _on_surface(there, here, p_W, to, depth))
-    return Flow((to - own).astype(np.float32), occluded)
+    uv[v, u] = to - np.stack([u, v], axis=-1)
+    occluded[v, u] = ~(facing & _on_surface(there, part, p_W, to, depth))
+    return Flow(uv.astype(np.float32), occluded)
+
+
+def _points(
+    frame: Frame, v: Int[np.ndarray, "n"], u: Int[np.ndarray, "n"]
+) -> Float[np.ndarray, "n 3"]:
+    """Return the points in the world that are seen at some pixels."""
+    slopes, X_WC = frame.camera.slopes()[v, u], frame.camera.X_WC
+    p_C = np.concatenate([slopes, np.ones((len(u), 1))], axis=1) * frame.depth_m[v, u, None]
+    points: Float[np.ndarray, "n 3"] = p_C @ X_WC[:3, :3].T + X_WC[:3, 3]
+    return points
+
+
+def _still(
+    here: Camera, there: Camera, X: Float[np.ndarray, "parts 4 4"]
+) -> Bool[np.ndarray, "parts"]:
+    """Return which parts move neither in the world nor in the picture."""
+    same_view = here.lens == there.lens and np.array_equal(here.X_WC, there.X_WC)
+    same_view &= (here.width, here.height) == (there.width, there.height)
+    still: Bool[np.ndarray, parts] = same_view & (np.eye(4) == X).all(axis=(1, 2))
+    return still
 
 
 def _motions(
@@ -68,33 +95,34 @@ def _motions(
     for k, part in enumerate(parts):
         name = part.body.name
         if name in poses_here and name in poses_there:
-            X[k] = poses_there[name] @ inverse(poses_here[name])
+            same = np.array_equal(poses_here[name], poses_there[name])
+            X[k] = np.eye(4) if same else poses_there[name] @ inverse(poses_here[name])
     return X
 
 
 def _on_surface(
     there: Frame,
-    here: Frame,
-    p_W: Float[np.ndarray, "h w 3"],
-    to: Float[np.ndarray, "h w 2"],
-    depth: Float[np.ndarray, "h w"],
-) -> Bool[np.ndarray, "h w"]:
+    part: Int32[np.ndarray, "n"],
+    p_W: Float[np.ndarray, "n 3"],
+    to: Float[np.ndarray, "n 2"],
+    depth: Float[np.ndarray, "n"],
+) -> Bool[np.ndarray, "n"]:
     """Return which points lie on what the other picture shows at one of the four pixels around."""
     assert there.normal_W is not None, "flow needs a renderer that knows normals"
-    surface = points_W(there)
     height, width = there.part_id.shape
-    inside = ((to >= -0.5) & (to < [width - 0.5, height - 0.5])).all(axis=-1)
-    row, column = np.nonzero(inside)
+    inside = np.flatnonzero(((to >= -0.5) & (to < [width - 0.5, height - 0.5])).all(axis=-1))
     corner = np.floor(to[inside]).astype(int)
-    point, part = p_W[inside], here.part_id[inside]
+    point, part = p_W[inside], part[inside]
     gap = GAP_PX * depth[inside] / min(there.camera.fx, there.camera.fy)
     found = np.zeros(len(point), bool)
     for du in (0, 1):
         for dv in (0, 1):
             u = np.clip(corner[:, 0] + du, 0, width - 1)
             v = np.clip(corner[:, 1] + dv, 0, height - 1)
-            off = ((point - surface[v, u]) * there.normal_W[v, u]).sum(axis=-1)
-            found |= (there.part_id[v, u] == part) & (np.abs(off) <= gap)
-    result = np.zeros(inside.shape, bool)
-    result[row, column] = found
+            same = np.flatnonzero(there.part_id[v, u] == part)
+            v, u = v[same], u[same]
+            off = ((point[same] - _points(there, v, u)) * there.normal_W[v, u]).sum(axis=-1)
+            found[same] |= np.abs(off) <= gap[same]
+    result = np.zeros(len(to), bool)
+    result[inside] = found
     return result

@@ -47,10 +47,10 @@ def object_coordinates(
     for k, part in enumerate(parts):
         if part.body.name in poses:
             X_BW[k] = inverse(poses[part.body.name])
-    return moved(X_BW, frame.part_id, points_W(frame)).astype(np.float32)
+    return _moved(X_BW, frame.part_id, points_W(frame)).astype(np.float32)
 
 
-def moved(
+def _moved(
     X: Float[np.ndarray, "parts 4 4"],
     part_id: Int32[np.ndarray, "h w"],
     points: Float[np.ndarray, "h w 3"],

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from jaxtyping import Bool, Float
 
 from envs.frames import Pose, axis_angle, inverse, pose
@@ -35,12 +36,14 @@ def moved(shown: Scenario, names: list[str], X: Pose) -> Scenario:
     return replace(shown, poses=poses)
 
 
-def after() -> Scenario:
-    """The arm has moved, the objects have turned, the camera has gone aside."""
+def after(*, fixed: bool = False) -> Scenario:
+    """The arm has moved, the objects have turned, the camera has gone aside unless it is fixed."""
     q = BEFORE.q + np.array([0.1, -0.15])
     objects = [b.name for b in STUDIO.scene.objects if b.name in BEFORE.poses]
     turned = moved(BEFORE, objects, TURNED)
     poses = dict(turned.poses) | body_poses(STUDIO.tree, q)
+    if fixed:
+        return replace(turned, q=q, poses=poses)
     return seen_from(replace(turned, q=q, poses=poses), [1.05, -0.5, 0.66], [0.27, 0.02, 0.15])
 
 
@@ -62,8 +65,9 @@ def hidden(camera: Camera, p_W: Float[np.ndarray, "n 3"], shown: Scenario) -> Bo
     return np.array(found)
 
 
-def test_flow_is_where_the_points_go() -> None:
-    shown, then = BEFORE, after()
+@pytest.mark.parametrize("fixed", [False, True])
+def test_flow_is_where_the_points_go(fixed: bool) -> None:
+    shown, then = BEFORE, after(fixed=fixed)
     here, _, found = between(shown, then)
     v, u = np.nonzero(here.part_id >= 0)
     directions = np.stack(
@@ -87,7 +91,7 @@ def test_flow_is_where_the_points_go() -> None:
     expected = pinhole(then.camera, q_W) - np.stack([u, v], axis=1)
     # The goal is 0.01 px; what is left is float32's rounding of the depth and of the flow.
     np.testing.assert_allclose(found.uv[v, u], expected, atol=1e-4)
-    assert np.linalg.norm(expected, axis=1).max() > 5
+    assert np.linalg.norm(expected, axis=1).max() > 4
     assert np.isnan(found.uv[here.part_id < 0]).all()
     assert not found.occluded[here.part_id < 0].any()
 
@@ -115,8 +119,9 @@ def test_there_and_back_again() -> None:
     assert np.median(error) < 0.1
 
 
-def test_occlusion_against_shadow_rays() -> None:
-    shown, then = BEFORE, after()
+@pytest.mark.parametrize("fixed", [False, True])
+def test_occlusion_against_shadow_rays(fixed: bool) -> None:
+    shown, then = BEFORE, after(fixed=fixed)
     here, _, found = between(shown, then)
     inner = away_from_edges(here.part_id) & (here.part_id >= 0)
     goal = np.stack(np.meshgrid(np.arange(96), np.arange(72)), axis=-1) + found.uv
