@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import io
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from pycocotools.coco import COCO
 
 from envs.errors import ConfigError, KinetwinError, RecordingError, StageError
 from envs.stage.scene import Material, Scene, Shape, Texture
+from generators.camera import Lens
+from generators.distortion import Distortion
 from generators.distributions import Uniform
 from generators.generate import Summary, generate
 from generators.optics import Exposure, Optics, SensorRanges
@@ -66,19 +67,36 @@ def test_exposure_and_sensor_change_pictures_and_nothing_else(
     dataset: Path, tmp_path: Path
 ) -> None:
     sensor = SensorRanges(*[Uniform(low, high) for low, high in SENSOR])
-    blurred = Exposure(aperture_m=0.03, shutter_s=(-0.05, 0.05), samples=4)
-    for optics in (Optics(sensor=sensor), Optics(exposure=blurred)):
-        out = tmp_path / str(len(list(tmp_path.iterdir())))
-        make(out, images=2, optics=optics)
-        seen, ideal = content(out), content(dataset)
-        for name, picture in seen.items():
-            if name.endswith(".png"):
-                assert (picture != ideal[name]) == name.startswith("rgb/"), name
-        manifest = json.loads(seen["manifest.json"])
-        assert (manifest["optics"]["sensor"] is None) == (optics.sensor is None)
-        make(tmp_path / "again", images=2, optics=optics, workers=2)
-        assert content(tmp_path / "again") == seen
-        shutil.rmtree(tmp_path / "again")
+    blurred = Exposure(aperture_m=0.03, shutter_s=(-0.05, 0.05), samples=3)
+    optics = Optics(exposure=blurred, sensor=sensor, depth_sensor=True)
+    make(tmp_path / "one", images=2, optics=optics)
+    seen, ideal = content(tmp_path / "one"), content(dataset)
+    for name, picture in seen.items():
+        if name.endswith(".png") and name in ideal:
+            assert (picture != ideal[name]) == name.startswith("rgb/"), name
+    assert "sensor_depth/000001.png" in seen
+    assert json.loads(seen["manifest.json"])["optics"]["exposure"]["samples"] == 3
+    make(tmp_path / "two", images=2, optics=optics, workers=2)
+    assert content(tmp_path / "two") == seen
+
+
+def test_a_measured_depth_is_near_the_exact_one(tmp_path: Path) -> None:
+    lens = Lens(110.0, 111.0, 60.0, 50.0, Distortion(k1=-0.2, k2=0.03))
+    make(tmp_path / "set", images=1, optics=Optics(lens=lens, depth_sensor=True))
+    exact, measured = (
+        cv2.imread(str(tmp_path / "set" / kind / "000000.png"), cv2.IMREAD_UNCHANGED)
+        for kind in ("depth", "sensor_depth")
+    )
+    assert exact is not None
+    assert measured is not None
+    both = (exact > 0) & (measured > 0)
+    assert both.mean() > 0.5
+    error = np.abs(exact[both].astype(float) - measured[both])
+    # About a metre away: 2 mm of noise and 3 mm of steps; more at edges.
+    assert 0.5 < np.quantile(error, 0.7) < 6
+    listed = json.loads((tmp_path / "set" / "annotations.json").read_bytes())
+    assert listed["images"][0]["camera"]["distortion"][:2] == [-0.2, 0.03]
+    assert listed["images"][0]["camera"]["cx"] == 60.0
 
 
 def test_more_images_and_another_seed(dataset: Path, tmp_path: Path) -> None:
