@@ -137,7 +137,7 @@ def _columns(table: Table) -> tuple[list[str], dict[str, Any]]:
     lines: list[str] = []
     for name, column in table.columns.items():
         shape = "" if column.ndim == 1 else f"[{column.shape[1]}]"
-        if column.dtype.kind in "iuf" and column.size:
+        if column.dtype.kind in "biuf" and column.size:
             finite = column[np.isfinite(column)]
             span = f"{finite.min():.6g} to {finite.max():.6g}" if finite.size else "never finite"
             lines.append(f"column {name}{shape}: {len(column)} rows, {span}")
@@ -157,7 +157,7 @@ def _columns(table: Table) -> tuple[list[str], dict[str, Any]]:
     for name, column in table.columns.items():
         if (
             name == time
-            or column.dtype.kind not in "iuf"
+            or column.dtype.kind not in "biuf"
             or len(column) != len(table.columns[time])
         ):
             continue

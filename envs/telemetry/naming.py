@@ -11,6 +11,7 @@ from envs.telemetry.recording import Signal
 # Words in the name of a column or field → what it is likely to be; the first that fits counts.
 _COMMAND = r"(?:goal|target|desired|cmd|command|action|ref)"
 WORDS: tuple[tuple[str, Signal], ...] = (
+    (r"(?:torque_enabled?|enabled?)", "enabled"),
     (rf"{_COMMAND}\w*?(?:vel|speed|qd|dq)\w*?", "command_velocity"),
     (rf"{_COMMAND}\w*?(?:effort|torque|tau)\w*?", "command_effort"),
     (rf"{_COMMAND}(?:_?(?:position|pos|q))?", "command_position"),
