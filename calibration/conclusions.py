@@ -91,12 +91,14 @@ def conclude(
         for name, p in zip(joints, part, strict=True)
         if p < TOLD
     ]
-    laws = [f"{kind} of {name}" for kind in OTHER_LAWS for name in joints]
-    doubts = [
-        f"the residuals ask for {law} ({a:+.3g}), which the law has not; deviations are widened"
-        for law, a in zip(laws, amount, strict=True)
-        if a
-    ]
+    doubts = []
+    for kind, own in zip(OTHER_LAWS, np.split(amount, len(OTHER_LAWS)), strict=True):
+        asked = [f"{name} ({a:+.3g})" for name, a in zip(joints, own, strict=True) if a]
+        if asked:
+            doubts.append(
+                f"the residuals ask for {kind}, which the law has not, in {', '.join(asked)}; "
+                "deviations are widened by what it would change"
+            )
 
     slope = unknowns.slope(fit.z)
     spread = slope @ covariance @ slope.T

@@ -2,15 +2,19 @@
 
 import math
 import os
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from calibration.evolution import fit_rollouts
+from calibration.checkpoint import NAME as GENERATIONS
+from calibration.evolution import fit_cmaes
 from calibration.gradient import fit_torque
 from calibration.layer import write_calibration
 from calibration.result import CalibrationResult, combine
+from calibration.shooting import fit_lm
 from calibration.validation import blocked_folds
 from conf.outcome import Calibrated, Prepared
 from conf.preparing import rig
@@ -59,6 +63,8 @@ def calibrate(session: Session, fitted: tuple[Prepared, ...]) -> Calibrated:
                 session.directory / "calibration_torch.usda", data.stage, found["torch"]
             )
             scene = read_stage(rig(session, "stage_torch.usda", layer, robot=data.robot))
+    if Method.lm in methods:
+        found["lm"] = _least_squares(session, data, scene, provenance)
     if Method.cmaes in methods:
         found["cmaes"] = _evolution(session, data, scene, provenance)
     cpu_s = _cpu_s() - begun_s
@@ -66,9 +72,7 @@ def calibrate(session: Session, fitted: tuple[Prepared, ...]) -> Calibrated:
         session.metrics["folds_rmse_nm"] = _folds(session, data)
     for name, result in found.items():
         result.write(session.directory / f"calibration_{name}.json")
-    result = (
-        combine(found["torch"], found["cmaes"]) if len(found) == 2 else next(iter(found.values()))
-    )
+    result = combine(*found.values()) if len(found) == 2 else next(iter(found.values()))
     result.write(session.directory / "calibration.json")
     layer = write_calibration(session.directory / "calibration.usda", data.stage, result)
     stage = rig(session, "calibrated.usda", layer, robot=data.robot)
@@ -83,9 +87,10 @@ def _choose(method: Method, data: Prepared) -> tuple[list[Method], tuple[str, ..
     """
     lacks = {
         Method.torch: "measured effort" if data.motion is None else "",
+        Method.lm: "recorded commands" if data.trajectory.q_command is None else "",
         Method.cmaes: "recorded commands" if data.trajectory.q_command is None else "",
     }
-    wanted = list(lacks) if method is Method.auto else [method]
+    wanted = [Method.torch, Method.lm] if method is Method.auto else [method]
     possible = [m for m in wanted if not lacks[m]]
     if not possible:
         needs = "; ".join(f"{m.name} needs {lacks[m]}" for m in wanted)
@@ -94,7 +99,7 @@ def _choose(method: Method, data: Prepared) -> tuple[list[Method], tuple[str, ..
         return possible, (f"method {method.name}, as asked for",)
     why = {
         Method.torch: "effort was measured, which tells inertias, friction and rotors directly",
-        Method.cmaes: "commands were recorded, which tell drive gains and delay by rollouts",
+        Method.lm: "commands were recorded, which tell drive gains and delay by rollouts",
     }
     reasons = [f"method {m.name}: {why[m]}" for m in possible]
     reasons += [f"method {m.name} is left out: it needs {lacks[m]}" for m in wanted if lacks[m]]
@@ -130,30 +135,61 @@ def _folds(session: Session, data: Prepared) -> list[list[float]]:
     return errors
 
 
-def _evolution(
+def _least_squares(
     session: Session, data: Prepared, scene: Scene, provenance: Mapping[str, Any]
 ) -> CalibrationResult:
-    config, training = session.config, data.training
-    with session.stage("calibrate_cmaes", "search by rollouts (CMA-ES)") as report:
-        result = fit_rollouts(
+    config = session.config
+    with session.stage("calibrate_lm", "fit by rollouts (least squares)") as report:
+        result = fit_lm(
             scene,
-            training,
-            train_end_s=float(training.t_s[-1]) + training.dt_s,
-            seed=config.seed,
+            data.training,
+            payload=config.calibration.payload,
             workers=config.workers,
-            generations=config.calibration.cmaes_generations,
-            candidates=config.calibration.cmaes_candidates,
             provenance=provenance,
             progress=report,
         )
+    _tell(session, result)
+    return result
+
+
+def _evolution(
+    session: Session, data: Prepared, scene: Scene, provenance: Mapping[str, Any]
+) -> CalibrationResult:
+    config, kept = session.config, session.directory / GENERATIONS
+    if config.resume is not None:
+        shutil.copyfile(Path(config.resume) / GENERATIONS, kept)
+    with session.stage("calibrate_cmaes", "search by rollouts (CMA-ES)") as report:
+        result = fit_cmaes(
+            scene,
+            data.training,
+            seed=config.seed,
+            workers=config.workers,
+            engine=config.calibration.cmaes_engine.value,
+            generations=config.calibration.cmaes_generations,
+            candidates=config.calibration.cmaes_candidates,
+            checkpoint=kept,
+            provenance=provenance,
+            progress=report,
+        )
+    _tell(session, result)
+    return result
+
+
+def _tell(session: Session, result: CalibrationResult) -> None:
+    """Say where the twin's drive cannot be the robot's, and what the recording does not tell."""
     miss = np.sqrt(result.metrics["cost"])
     if miss.max() > MISFIT:
         session.note(
             f"the rollouts miss the measurement by {miss.min():.1f} to {miss.max():.1f} times its "
-            "noise: this robot's controller is more than a position drive, so its gains and "
-            "delay are effective values, good for replaying, not for reading"
+            "noise: this robot's controller is more than a position drive, or its inertias are "
+            "not the stage's; gains and delay are then effective values, good for replaying"
         )
-    return result
+    for words in (*result.metrics["untold"], *result.metrics["doubts"]):
+        session.note(words)
+    session.note(
+        "a delay is from a command's stamp to a state's: an offset between the two clocks is in "
+        "it, and no motion tells one from the other"
+    )
 
 
 def _cpu_s() -> float:

@@ -52,8 +52,16 @@ class Method(Enum):
 
     auto = "auto"
     torch = "torch"
+    lm = "lm"
     cmaes = "cmaes"
     servo = "servo"
+
+
+class Engine(Enum):
+    """Whose rollouts CMA-ES tries its candidates on: the fast twin's, or PyBullet's own."""
+
+    twin = "twin"
+    bullet = "bullet"
 
 
 @dataclass
@@ -145,6 +153,8 @@ class CalibrationConfig:
     trim_s: float = 0.3
     cmaes_generations: int = 30
     cmaes_candidates: int = 12
+    cmaes_engine: Engine = Engine.twin
+    payload: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no fit could use."""
@@ -222,6 +232,7 @@ class Config:
     task: Task = Task.pipeline
     method: Method = Method.auto
     force: bool = False
+    resume: str | None = None
     robot: str = MISSING
     scene: str = MISSING
     layer: str | None = None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from calibration.evolution import fit_rollouts
+from calibration.evolution import fit_cmaes
 from envs.telemetry.alignment import align
 from envs.telemetry.read import read
 from tests.envs.telemetry.tiny import PANDA, shipped
@@ -12,10 +12,9 @@ from tests.true_panda import TRUTH, true_panda
 
 @pytest.mark.slow
 def test_the_samples_drives_and_frictions_are_found() -> None:
-    result = fit_rollouts(
+    result = fit_cmaes(
         true_panda(actuators=False),
-        align(read(shipped("sample")), PANDA),
-        train_end_s=0.7 * 28,
+        align(read(shipped("sample")), PANDA).span(0.0, 0.7 * 28),
         seed=0,
         workers=2,
     )
