@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 from pxr import Sdf
 
+from calibration.coordinates import Coordinates
 from calibration.layer import write_calibration
 from calibration.result import INERTIAL, CalibrationResult, Parameter
+from calibration.segments import FITTED
+from calibration.unknowns import Unknowns, held_by
 from envs.errors import StageError
 from envs.stage.layers import write_rig
 from envs.stage.library import robot_asset
 from envs.stage.reader import read_stage
 from envs.stage.scene import Inertial
+from envs.stage.tree import reduce_tree
+from envs.world.actuators import ActuatorParameters
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +95,34 @@ def test_a_joint_that_the_stage_does_not_have_is_refused(stage: Path, tmp_path: 
     with pytest.raises(StageError, match="panda_jiont3"):
         write_calibration(path, stage, a_result("panda_jiont3"))
     assert not path.exists()
+
+
+def test_a_payload_is_in_the_layer_and_the_replay_carries_it(robot: Path, tmp_path: Path) -> None:
+    nominal = write_rig(tmp_path / "nominal.usda", scene=None, robot=robot)
+    scene = read_stage(nominal)
+    names = [j.name for j in scene.robot.joints if j.kind != "fixed"]
+    tree = reduce_tree(scene.robot, names, scene.gravity_mps2)
+    n = len(tree.joints)
+    start = np.stack(
+        [getattr(ActuatorParameters.from_joints(scene.robot, names), f) for f in FITTED], axis=-1
+    )
+    unknowns = Unknowns(
+        robot=scene.robot,
+        tree=tree,
+        actuators=ActuatorParameters.from_joints(scene.robot, names),
+        coordinates=Coordinates(start, np.ones((n, len(FITTED)))),
+        payload=held_by(tree, "panda_link7"),
+    )
+    z = unknowns.start()
+    z[-4:] = [1.2, 0.3, -0.2, 0.9]
+    values = dict(zip([r[0] for r in unknowns.reported()], unknowns.values(z), strict=True))
+    assert values["panda_link7.payload.mass"] == pytest.approx(1.2)
+    assert values["panda_link7.payload.com_z"] == pytest.approx(0.09 / 1.2)
+    result = CalibrationResult({}, np.zeros((0, 0)), inertials=unknowns.inertials(z))
+    layer = write_calibration(tmp_path / "calibration.usda", nominal, result)
+    rig = write_rig(tmp_path / "rig.usda", scene=None, robot=robot, sublayers=[layer])
+    calibrated = reduce_tree(read_stage(rig).robot, names, scene.gravity_mps2)
+    _, searched = unknowns.robots(z[None])
+    # What the search rolled out is what the stage says: mass, place, and the point's inertia.
+    np.testing.assert_allclose(calibrated.pi, searched[0], rtol=1e-9, atol=1e-12)
+    assert calibrated.pi[-1, 0] == pytest.approx(tree.pi[-1, 0] + 1.2)

@@ -1,23 +1,29 @@
-"""The evolution on the sample, which another engine made: what the issue of it asks for."""
+"""Rollout fits on the sample, which another engine made: what the issue of it asks for."""
 
 import numpy as np
 import pytest
 
 from calibration.evolution import fit_cmaes
+from calibration.result import CalibrationResult
+from calibration.shooting import fit_lm
 from envs.telemetry.alignment import align
 from envs.telemetry.read import read
 from tests.envs.telemetry.tiny import PANDA, shipped
 from tests.true_panda import TRUTH, true_panda
 
 
+def fit(method: str) -> CalibrationResult:
+    scene = true_panda(actuators=False)
+    train = align(read(shipped("sample")), PANDA).span(0.0, 0.7 * 28)
+    if method == "lm":
+        return fit_lm(scene, train, workers=2)
+    return fit_cmaes(scene, train, seed=0, workers=2)
+
+
 @pytest.mark.slow
-def test_the_samples_drives_and_frictions_are_found() -> None:
-    result = fit_cmaes(
-        true_panda(actuators=False),
-        align(read(shipped("sample")), PANDA).span(0.0, 0.7 * 28),
-        seed=0,
-        workers=2,
-    )
+@pytest.mark.parametrize("method", ["lm", "cmaes"])
+def test_the_samples_drives_and_frictions_are_found(method: str) -> None:
+    result = fit(method)
 
     def found(field: str) -> np.ndarray:
         return np.array([result.parameters[f"{joint}.{field}"].value for joint in PANDA])
