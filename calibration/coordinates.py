@@ -42,10 +42,6 @@ class Coordinates:
         linear = np.maximum(self.start + moved, 0.0)
         return np.asarray(np.where(LOGARITHMIC, self.start * factor, linear))
 
-    def slope(self, z: Float[np.ndarray, "joint 6"]) -> Float[np.ndarray, "joint 6"]:
-        """Return the derivative of the values."""
-        return np.asarray(np.where(LOGARITHMIC, self.values(z), 1.0) * self.scale)
-
     def bounds(self) -> tuple[Float[np.ndarray, "joint 6"], Float[np.ndarray, "joint 6"]]:
         """Return the lowest and the highest coordinates."""
         low = np.where(LOGARITHMIC, -FAR, -self.start / self.scale)

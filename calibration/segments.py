@@ -48,7 +48,7 @@ class Segments:
         q: Smoothed position at the start of each segment, rad or m.
         qd: Smoothed velocity there.
         signals: "q", "qd", "tau": those that were measured.
-        measured: Their averages over bins.
+        measured: Their averages over bins; NaN where there is nothing to compare.
         noise: Standard deviation of such an average; of a velocity, no less than what it differs
             by from the slope of the position.
     """

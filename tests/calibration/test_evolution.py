@@ -219,11 +219,6 @@ def test_coordinates_stay_within_their_bounds() -> None:
     assert np.all(lowest >= 0) and highest[0, 5] == pytest.approx(0.1)
     np.testing.assert_allclose(lowest[0, [0, 1, 2, 5]], 0, atol=1e-15)
     np.testing.assert_allclose(coordinates.values(0 * low), start)
-    z, step = np.array([[0.3, -0.2, 0.1, 0.4, -1.0, 0.7]]), 1e-6
-    for k in range(6):
-        ahead = z + step * np.eye(6)[k]
-        slope = (coordinates.values(ahead) - coordinates.values(z))[0, k] / step
-        assert coordinates.slope(z)[0, k] == pytest.approx(slope, rel=1e-5)
 
 
 def test_what_cannot_be_fitted_is_refused() -> None:
