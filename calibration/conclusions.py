@@ -17,7 +17,7 @@ from calibration.levenberg import Fit
 from calibration.result import CalibrationResult, Method, Parameter
 from calibration.segments import BIN_S, Segments
 from calibration.uncertainty import sandwich
-from calibration.unknowns import Unknowns
+from calibration.unknowns import MATTER, Unknowns
 
 BLOCK_S = 1.0
 """Residuals of one block of time may be correlated."""
@@ -234,6 +234,8 @@ def labels(unknowns: Unknowns) -> list[str]:
         if len(moves) > 1:
             moves = [moves[0].partition(".")[2] + " of all joints"]
         found += moves
+    for group in unknowns.groups:
+        found += [f"{group.names[group.heaviest]}.inertial.{name}" for name in MATTER]
     if unknowns.payload is not None:
         found += [f"{unknowns.payload.body}.payload.{name}" for name in ("mass", "x", "y", "z")]
     return found

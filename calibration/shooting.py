@@ -18,14 +18,14 @@ from calibration.result import CalibrationResult
 from calibration.rollout.twin import FastTwin
 from calibration.runs import cut_runs, twin_residuals
 from calibration.segments import FITTED, Segments, cut_segments
-from calibration.unknowns import Unknowns, held_by
+from calibration.unknowns import Unknowns, groups_of, held_by
 from envs.stage.scene import Scene
 from envs.stage.tree import reduce_tree
 from envs.telemetry.trajectory import Trajectory
 
 SEGMENTS = 4
 """Short ones, for the first rounds."""
-SHORT_ROUNDS, LONG_ROUNDS = 6, 5
+SHORT_ROUNDS, LONG_ROUNDS = 6, 4
 PRIOR = 3.0
 """Standard deviation, in the coordinates, of what is known before: next to nothing. It bounds the
 standard deviation of a parameter that the data do not tell."""
@@ -37,6 +37,7 @@ def fit_lm(
     *,
     free: Sequence[str] = FITTED,
     shared: Sequence[str] = (),
+    inertias: Sequence[str] = (),
     payload: str | None = None,
     workers: int = 1,
     provenance: Mapping[str, Any] | None = None,
@@ -52,6 +53,7 @@ def fit_lm(
         trajectory: Measured, with commands; its joints in the stage's order. All of it trains.
         free: The fields of `ActuatorParameters` to search, of each joint.
         shared: Those among them of which all joints share one: a factor of gains, a shift of delay.
+        inertias: Bodies whose inertias are searched, each with all that is rigidly joined to it.
         payload: The body that holds something of unknown mass and place, taken as a point.
         workers: Threads; the result does not depend on them.
         provenance: Where the data come from; it goes into the result's.
@@ -75,6 +77,7 @@ def fit_lm(
         coordinates=start_coordinates(scene, trajectory, short),
         free=tuple(free),
         shared=tuple(shared),
+        groups=groups_of(tree, scene.robot, inertias),
         payload=None if payload is None else held_by(tree, payload),
     )
     report(0, total)

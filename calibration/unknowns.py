@@ -5,13 +5,17 @@ A coordinate is 0 where the search starts, and its unit is as far as the start m
 of gains, a common shift of delays.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from calibration.coordinates import Coordinates
+from calibration.inertia import Group, from_pseudo_inertia, rigid_groups, upper_factor
+from calibration.result import INERTIAL
 from calibration.segments import FITTED
 from envs.errors import CalibrationError, unknown
 from envs.frames import Pose
@@ -33,6 +37,12 @@ UNITS: dict[JointKind, tuple[str, ...]] = {
     "prismatic": ("N", "N.s/m", "kg", "N/m", "N.s/m", "s"),
 }
 """Of `FITTED`."""
+MATTER = (
+    *("scale", "stretch_x", "stretch_y", "stretch_z", "shear_xy", "shear_yz", "shear_xz"),
+    *("shift_x", "shift_y", "shift_z"),
+)
+"""Log-Cholesky coordinates of a rigid group's matter, see `inertia`: physical whatever they are."""
+MATTER_SCALE = 0.2
 PAYLOAD = {"mass": "kg", "com_x": "m", "com_y": "m", "com_z": "m"}
 PAYLOAD_SCALE = np.array([1.0, 0.1, 0.1, 0.1])
 """Of its mass, kg, and of its mass moment, kg·m."""
@@ -78,6 +88,7 @@ class Unknowns:
         coordinates: Start and unit of each field of each joint.
         free: The fields of `FITTED` that are searched.
         shared: Those among them that all joints share a coordinate of.
+        groups: Rigid groups of bodies whose inertias are searched.
         payload: What is carried, if that is searched.
     """
 
@@ -87,6 +98,7 @@ class Unknowns:
     coordinates: Coordinates
     free: tuple[str, ...] = FITTED
     shared: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = ()
     payload: Payload | None = None
 
     def __post_init__(self) -> None:
@@ -97,6 +109,11 @@ class Unknowns:
         for name in self.shared:
             if name not in self.free:
                 raise CalibrationError(unknown("shared field", name, self.free, where="the search"))
+        if self.payload is not None and any(g.link == self.payload.link for g in self.groups):
+            raise CalibrationError(
+                f"a payload on '{self.payload.body}' and the inertias of what carries it are one "
+                "and the same to any motion; search one of them"
+            )
 
     @cached_property
     def spread(self) -> Float[np.ndarray, "joint 6 params"]:
@@ -109,8 +126,8 @@ class Unknowns:
             column = np.zeros((n, len(FITTED)))
             column[joints, FITTED.index(name)] = 1.0
             columns.append(column)
-        if self.payload is not None:
-            columns += [np.zeros((n, len(FITTED)))] * len(PAYLOAD)
+        others = len(MATTER) * len(self.groups) + len(PAYLOAD) * (self.payload is not None)
+        columns += [np.zeros((n, len(FITTED)))] * others
         return np.stack(columns, axis=-1)
 
     @property
@@ -146,6 +163,8 @@ class Unknowns:
         }
         found = {name: moved[..., FITTED.index(name)] for name in self.free}
         pi = np.repeat(self.tree.pi[None], len(z), axis=0)
+        for group, whole in zip(self.groups, self._wholes(z), strict=True):
+            pi[:, group.link] = from_pseudo_inertia(whole @ whole.mT).numpy()
         if self.payload is not None:
             pi[:, self.payload.link] += self.payload.matter(z[:, -len(PAYLOAD) :])
         return ActuatorParameters(**own | found), pi
@@ -168,12 +187,16 @@ class Unknowns:
 
     def inertials(self, z: Float[np.ndarray, "params"]) -> dict[str, Inertial]:
         """Return the mass properties of the body that holds a payload, with it."""
+        found: dict[str, Inertial] = {}
+        for group, whole in zip(self.groups, self._wholes(z[None]), strict=True):
+            found |= group.inertials(whole[0])
         if self.payload is None:
-            return {}
+            return found
         body = next(b for b in self.robot.bodies if b.name == self.payload.body)
         own = inertial_parameters(body.inertial, np.eye(4))
         at_body = replace(self.payload, X_LB=np.eye(4))
-        return {body.name: to_inertial(own + at_body.matter(z[None, -len(PAYLOAD) :])[0])}
+        found[body.name] = to_inertial(own + at_body.matter(z[None, -len(PAYLOAD) :])[0])
+        return found
 
     def fields_of_joints(self) -> list[str]:
         """Return "joint.field" of all joints and all of `FITTED`."""
@@ -191,6 +214,14 @@ class Unknowns:
             for name in FITTED
             if name in self.free
         ]
+        start = self._wholes(np.zeros((1, self.size)))
+        for group, whole in zip(self.groups, start, strict=True):
+            own = group.bodies(whole[0])[group.heaviest].tolist()
+            body = group.names[group.heaviest]
+            rows += [
+                (f"{body}.inertial.{field}", unit, value)
+                for (field, unit), value in zip(INERTIAL.items(), own, strict=True)
+            ]
         if self.payload is not None:
             rows += [(f"{self.payload.body}.payload.{k}", u, 0.0) for k, u in PAYLOAD.items()]
         return rows
@@ -201,6 +232,8 @@ class Unknowns:
         rows = [
             np.stack([getattr(drives, name)[0] for name in FITTED if name in self.free], axis=-1)
         ]
+        for group, whole in zip(self.groups, self._wholes(z[None]), strict=True):
+            rows.append(group.bodies(whole[0])[group.heaviest].numpy())
         if self.payload is not None:
             m, *moment = z[-len(PAYLOAD) :] * PAYLOAD_SCALE
             rows.append(np.array([m, *np.asarray(moment) / m]))
@@ -213,6 +246,33 @@ class Unknowns:
             np.array([self.values(z + s * e) for e in np.eye(len(z))]).T for s in (step, -step)
         )
         return np.asarray((ahead - behind) / (2 * step))
+
+    def _wholes(self, z: Float[np.ndarray, "trial params"]) -> list[torch.Tensor]:
+        """Return the factors of each group's pseudo-inertia, of each trial."""
+        first = self.size - len(PAYLOAD) * (self.payload is not None)
+        first -= len(MATTER) * len(self.groups)
+        parts = [
+            z[:, first + k * len(MATTER) : first + (k + 1) * len(MATTER)]
+            for k in range(len(self.groups))
+        ]
+        return [
+            torch.from_numpy(group.factor) @ upper_factor(torch.from_numpy(MATTER_SCALE * part))
+            for group, part in zip(self.groups, parts, strict=True)
+        ]
+
+
+def groups_of(tree: Tree, robot: Articulation, bodies: Sequence[str]) -> tuple[Group, ...]:
+    """Return the rigid groups that hold these bodies.
+
+    Raises:
+        CalibrationError: A body does not move, or has no mass in its group.
+    """
+    groups = {name: group for group in rigid_groups(tree, robot) for name in group.names}
+    for body in bodies:
+        if body not in groups:
+            raise CalibrationError(unknown("body", body, groups, where="what moves and has mass"))
+    links = {groups[body].link for body in bodies}
+    return tuple(g for g in rigid_groups(tree, robot) if g.link in links)
 
 
 def held_by(tree: Tree, body: str) -> Payload:

@@ -143,6 +143,7 @@ def _least_squares(
         result = fit_lm(
             scene,
             data.training,
+            inertias=config.calibration.inertias,
             payload=config.calibration.payload,
             workers=config.workers,
             provenance=provenance,

@@ -154,6 +154,7 @@ class CalibrationConfig:
     cmaes_generations: int = 30
     cmaes_candidates: int = 12
     cmaes_engine: Engine = Engine.twin
+    inertias: list[str] = field(default_factory=list)
     payload: str | None = None
 
     def __post_init__(self) -> None:

@@ -236,6 +236,40 @@ def test_a_position_log_of_a_drive_with_feed_forward_tells_no_gains() -> None:
     assert all(any(joint in w for w in words) for joint in arm_joints(N))
 
 
+def test_inertias_are_searched_where_asked_for() -> None:
+    robot = true_arm()
+    bodies = tuple(
+        replace(b, inertial=replace(b.inertial, mass_kg=1.3 * b.inertial.mass_kg))
+        if b.name == "link1"
+        else b
+        for b in robot.bodies
+    )
+    believed = scene(replace(robot, bodies=bodies))
+    held = fit_lm(believed, recording())
+    searched = fit_lm(believed, recording(), inertias=("link1",))
+    assert max(held.metrics["cost"]) > 2 * max(searched.metrics["cost"])
+    assert max(searched.metrics["cost"]) < 1.3
+    # Gravity tells mass times place of all that the joint carries, across its axis.
+    groups = [
+        robot,
+        replace(
+            robot,
+            bodies=tuple(
+                replace(b, inertial=searched.inertials.get(b.name, b.inertial)) for b in bodies
+            ),
+        ),
+    ]
+    true, found, wrong = (
+        reduce_tree(r, arm_joints(N), believed.gravity_mps2) for r in (*groups, believed.robot)
+    )
+    across = np.eye(3) - np.outer(true.axis[1], true.axis[1])
+    off, before = (np.linalg.norm(across @ (t.pi[1] - true.pi[1])[1:4]) for t in (found, wrong))
+    assert off < 0.2 * before
+    assert all(np.linalg.eigvalsh(i.inertia_kgm2).min() > 0 for i in searched.inertials.values())
+    link1 = next(b.inertial for b in robot.bodies if b.name == "link1")
+    assert searched.parameters["link1.inertial.mass"].nominal == pytest.approx(1.3 * link1.mass_kg)
+
+
 def test_least_squares_finds_the_bottom_within_bounds() -> None:
     def residuals(z: np.ndarray) -> np.ndarray:
         # Rosenbrock's valley: its bottom is at (1, 1).
@@ -257,6 +291,8 @@ def test_what_cannot_be_fitted_is_refused() -> None:
     recorded, stage = recording().span(0.0, 4.0), scene(ignorant_arm())
     with pytest.raises(RecordingError, match="rollouts need recorded commands"):
         fit_lm(stage, replace(recorded, q_command=None))
+    with pytest.raises(CalibrationError, match="one and the same to any motion"):
+        fit_lm(stage, recorded, payload="link1", inertias=("link1",))
     with pytest.raises(CalibrationError, match="body 'hand' is not in the moving part"):
         fit_lm(stage, recorded, payload="hand")
     with pytest.raises(CalibrationError, match="shared field 'armature' is not in the search"):
