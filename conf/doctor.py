@@ -30,8 +30,8 @@ OPTIONAL = {
 }
 """Package → what it is for."""
 
-WORKER_GIB = 0.7
-"""Memory of one rendering process with the Panda's scene, measured, and some room."""
+WORKER_GIB = 0.8
+"""Memory of one rendering process with the Panda's scene: 0.68 measured, and some room."""
 
 Facts = dict[str, str]
 
