@@ -145,6 +145,8 @@ def _look(axis: "Axes", place: _Place, start_ns: int) -> None:
     axis.set_title(f"{finding.kind}: {where}", fontsize=8, loc="left")
     axis.set_xlabel("time, s", fontsize=7)
     axis.margins(x=0.02)
+    # An offset above the axis would stand in the title.
+    axis.ticklabel_format(axis="y", useOffset=False)
 
 
 def _place(recording: Recording, finding: Finding) -> _Place | None:
