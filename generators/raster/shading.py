@@ -491,6 +491,22 @@ def shade(
     if not knotted:
         return
     row = 3 * tile + third
+    s_form = wp.vec3d()
+    t_form = wp.vec3d()
+    step = float(0.0)
+    if look.per_metre >= 0.0:
+        # Texture coordinates over z are linear in the picture too.
+        c = 3 * look.facet.triangle
+        a = geometry.uvs[c]
+        b = geometry.uvs[c + 1] - a
+        d = geometry.uvs[c + 2] - a
+        facet = look.facet
+        s_form = facet.over_z * wp.float64(a[0]) + facet.second * wp.float64(b[0])
+        s_form = s_form + facet.third * wp.float64(d[0])
+        t_form = facet.over_z * wp.float64(a[1]) + facet.second * wp.float64(b[1])
+        t_form = t_form + facet.third * wp.float64(d[1])
+        middle = ray_at(views, view, left + TILE // 2, top + TILE // 2)
+        step = texture_at(geometry, views, view, look, middle)[2]
     for j in range(y, bottom):
         down = float(j - y) / float(CELL)
         for i in range(left, right):
@@ -502,6 +518,8 @@ def shade(
             color = light.diffuse
             if look.per_metre >= 0.0:
                 uv = ray_at(views, view, i, j)
-                at = texture_at(geometry, views, view, look, uv)
-                color = wp.cw_mul(color, color_at(looks, look.paint, at))
+                z = float(wp.float64(1.0) / value(look.facet.over_z, uv))
+                s = float(value(s_form, uv)) * z
+                t = float(value(t_form, uv)) * z
+                color = wp.cw_mul(color, color_at(looks, look.paint, wp.vec3(s, t, step)))
             rgb[view, j, i] = developed(color + light.mirror, looks.to_srgb)

@@ -4,40 +4,45 @@
 
 import warp as wp
 
-from generators.raster.layout import Image, Looks
+from generators.raster.layout import Looks
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
 
 @wp.func
-def wrapped(i: int, size: int, wrap: int) -> int:
-    """Return the texel that stands for one beyond the edge; −1 for black."""
+def folded(s: float, wrap: int) -> float:
+    """Return a coordinate moved to where the image is, as it is wrapped."""
     if wrap == 0:
-        j = i % size
-        return wp.where(j < 0, j + size, j)
-    if wrap == 1:
-        return wp.clamp(i, 0, size - 1)
+        return s - wp.floor(s)
     if wrap == 2:
-        j = i % (2 * size)
-        j = wp.where(j < 0, j + 2 * size, j)
-        return wp.where(j < size, j, 2 * size - 1 - j)
-    return wp.where(i < 0 or i >= size, -1, i)
+        t = s - 2.0 * wp.floor(0.5 * s)
+        return wp.where(t > 1.0, 2.0 - t, t)
+    return wp.clamp(s, -1.0, 2.0)
 
 
 @wp.func
-def texel(looks: Looks, image: Image, start: int, width: int, height: int, x: int, y: int):
+def indexed(i: int, size: int, wrap: int) -> int:
+    """Return the texel that stands for one just beyond an edge; −1 for black."""
+    if i < 0:
+        return wp.where(wrap == 0, size - 1, wp.where(wrap == 3, -1, 0))
+    if i >= size:
+        return wp.where(wrap == 0, 0, wp.where(wrap == 3, -1, size - 1))
+    return i
+
+
+@wp.func
+def texel(looks: Looks, linear: int, row: int, i: int) -> wp.vec4:
     """Return one texel, linear where it is a colour."""
-    i = wrapped(x, width, image.wrap_s)
-    j = wrapped(y, height, image.wrap_t)
-    if i < 0 or j < 0:
+    if row < 0 or i < 0:
         return wp.vec4()
-    word = looks.texels[start + j * width + i]
+    word = looks.texels[row + i]
     r = int(word & wp.uint32(255))
     g = int((word >> wp.uint32(8)) & wp.uint32(255))
     b = int((word >> wp.uint32(16)) & wp.uint32(255))
-    a = float((word >> wp.uint32(24)) & wp.uint32(255)) / 255.0
-    if image.linear != 0:
-        return wp.vec4(float(r) / 255.0, float(g) / 255.0, float(b) / 255.0, a)
+    a = float(word >> wp.uint32(24)) * 0.003921569
+    if linear != 0:
+        k = 0.003921569
+        return wp.vec4(float(r) * k, float(g) * k, float(b) * k, a)
     return wp.vec4(looks.to_linear[r], looks.to_linear[g], looks.to_linear[b], a)
 
 
@@ -66,18 +71,22 @@ def sample(looks: Looks, number: int, uv: wp.vec2, per_pixel: float) -> wp.vec4:
         height = wp.max(height // 2, 1)
         spread *= 0.5
         level += 1
-    x = s * float(width) - 0.5
-    y = t * float(height) - 0.5
+    x = folded(s, image.wrap_s) * float(width) - 0.5
+    y = folded(t, image.wrap_t) * float(height) - 0.5
     x0 = wp.floor(x)
     y0 = wp.floor(y)
     fx = x - x0
     fy = y - y0
-    i = int(x0)
-    j = int(y0)
-    low = texel(looks, image, start, width, height, i, j) * (1.0 - fx)
-    low += texel(looks, image, start, width, height, i + 1, j) * fx
-    high = texel(looks, image, start, width, height, i, j + 1) * (1.0 - fx)
-    high += texel(looks, image, start, width, height, i + 1, j + 1) * fx
+    i = indexed(int(x0), width, image.wrap_s)
+    j = indexed(int(x0) + 1, width, image.wrap_s)
+    above = indexed(int(y0) + 1, height, image.wrap_t)
+    below = indexed(int(y0), height, image.wrap_t)
+    high_row = wp.where(above < 0, -1, start + above * width)
+    low_row = wp.where(below < 0, -1, start + below * width)
+    low = texel(looks, image.linear, low_row, i) * (1.0 - fx)
+    low += texel(looks, image.linear, low_row, j) * fx
+    high = texel(looks, image.linear, high_row, i) * (1.0 - fx)
+    high += texel(looks, image.linear, high_row, j) * fx
     value = wp.cw_mul(low * (1.0 - fy) + high * fy, image.scale) + image.bias
     if image.channel >= 0:
         one = value[image.channel]
