@@ -68,6 +68,7 @@ def test_a_shadow_lies_where_the_light_is_cut_off() -> None:
 def test_an_image_lies_on_a_plate_the_right_way_up(tmp_path: Path) -> None:
     image = np.zeros((2, 2, 3), np.uint8)
     image[0, 0], image[0, 1], image[1, 0], image[1, 1] = (255, 0, 0), (0, 255, 0), (0, 0, 255), 255
+    image = image.repeat(16, axis=0).repeat(16, axis=1)
     cv2.imwrite(str(tmp_path / "four.png"), image[..., ::-1])
     texture = Texture(tmp_path / "four.png", color_space="sRGB", wrap=("clamp", "clamp"))
     # A box's texture coordinates are metres over 0.5 m, from its middle: it is made to fill 0..1.
@@ -78,11 +79,10 @@ def test_an_image_lies_on_a_plate_the_right_way_up(tmp_path: Path) -> None:
     sky = replace(shown.lighting, sun=(0.0, 0.0, 0.0), sky=(0.5, 0.5, 0.5))
     rgb = colors(scene, replace(shown, lighting=sky))
     # The camera's up is +y: s runs to the right, t upwards, and an image's first row is its upper.
-    quarter, rest = 36, 60
-    at = {(quarter, quarter): 0, (quarter, rest): 1, (rest, quarter): 2}
-    for (row, column), channel in at.items():
-        pixel = rgb[row - 8, column + (8 if column == rest else -8)]
-        assert pixel.argmax() == channel and np.sort(pixel)[1] < 60, (row, column, pixel)
+    for (row, column), channel in {(28, 28): 0, (28, 68): 1, (68, 28): 2}.items():
+        pixel = rgb[row, column]
+        assert pixel.argmax() == channel and np.sort(pixel)[1] < 4, (row, column, pixel)
+    assert (rgb[68, 68] == developed(np.full(3, 0.5))).all()
 
 
 def test_edges_are_a_mean_and_insides_are_not_touched() -> None:
