@@ -23,6 +23,8 @@ ACROSS_M = 1.4
 """What the largest extent of what is shown is scaled to."""
 GROUND = 1.5
 """Times the extent of what stands on it: a larger plane is left out, and our own floor shown."""
+MOST_TRIANGLES = 40_000
+"""Of one mesh: PyBullet's renderer takes 131072 vertices."""
 FLOOR_M = 30.0
 _VIEW_RAD = np.radians(32.0)
 _AZIMUTH_RAD, _ELEVATION_RAD = np.radians(38.0), np.radians(20.0)
@@ -103,9 +105,22 @@ def _bodies(scene: Scene) -> list[Body]:
 
 
 def _visible(body: Body) -> Body:
-    if body.visuals:
-        return body
-    return replace(body, visuals=tuple(replace(s, material=_COLLIDER) for s in body.colliders))
+    shapes = body.visuals or tuple(replace(s, material=_COLLIDER) for s in body.colliders)
+    return replace(body, visuals=tuple(part for shape in shapes for part in _split(shape)))
+
+
+def _split(shape: Shape) -> list[Shape]:
+    """Return a mesh in parts that the renderer takes, whatever their vertices share."""
+    mesh = shape.mesh
+    if mesh is None or len(mesh.triangles) <= MOST_TRIANGLES:
+        return [shape]
+    parts = []
+    for first in range(0, len(mesh.triangles), MOST_TRIANGLES):
+        used, index = np.unique(mesh.triangles[first : first + MOST_TRIANGLES], return_inverse=True)
+        chosen = [a if a is None else a[used] for a in (mesh.normals, mesh.uvs)]
+        part = Mesh(mesh.vertices[used], index.reshape(-1, 3), *chosen)
+        parts.append(replace(shape, mesh=part))
+    return parts
 
 
 def _points(body: Body) -> Float[np.ndarray, "n 3"]:

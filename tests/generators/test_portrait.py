@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import trimesh
 
 from envs.frames import pose
-from envs.stage.scene import Body, Scene, Shape
+from envs.stage.scene import Body, Mesh, Scene, Shape
 from generators import portrait as module
 from generators.portrait import portrait
 from tests.small_arm import GRAVITY, box
@@ -55,3 +56,18 @@ def test_ground_much_larger_than_the_rest_is_left_out() -> None:
 
 def test_nothing_to_see_is_no_picture() -> None:
     assert portrait(scene_of(replace(box("a", (1, 1, 1), (0, 0, 0)), colliders=()))) is None
+
+
+def test_a_mesh_of_any_number_of_triangles_is_drawn_whole() -> None:
+    """Cut up or not, it is the same picture."""
+    ball = trimesh.creation.icosphere(subdivisions=3)
+    mesh = Mesh(np.array(ball.vertices), np.array(ball.faces), np.array(ball.vertex_normals))
+    shape = Shape("/b", "mesh", np.eye(4), mesh=mesh)
+    body = replace(box("b", (1, 1, 1), (0, 0, 0)), visuals=(shape,))
+    whole = portrait(scene_of(body))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MOST_TRIANGLES", 300)
+        parts = portrait(scene_of(body))
+    assert whole is not None
+    assert parts is not None
+    assert np.mean(np.abs(whole.astype(int) - parts)) < 0.1
