@@ -130,6 +130,7 @@ def _joint(joint: Joint, layers: Mapping[str, str]) -> dict[str, Any]:
         "delay_s": joint.delay_s,
         "torque_offset": joint.torque_offset,
         "encoder_offset": joint.encoder_offset,
+        "spring": joint.spring,
     }
     unit, force = ("rad", "N·m") if turns else ("m", "N")
     units = {
@@ -147,6 +148,7 @@ def _joint(joint: Joint, layers: Mapping[str, str]) -> dict[str, Any]:
         "delay_s": "s",
         "torque_offset": force,
         "encoder_offset": unit,
+        "spring": f"{force}/{unit}",
     }
     if joint.servo is not None:
         values |= {f"servo.{field}": value for field, value in vars(joint.servo).items()}

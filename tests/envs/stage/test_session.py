@@ -15,20 +15,14 @@ from tests.envs.stage.written import BOTH, FIXED, joint, rigid, world
 
 
 def values(joint: Joint) -> dict[str, float]:
-    drive = joint.drive
-    friction = joint.friction
-    return {
-        "armature": joint.armature,
-        "friction.coulomb": friction.coulomb,
-        "friction.viscous": friction.viscous,
-        "friction.stribeck": friction.stribeck,
-        "friction.stribeck_velocity": friction.stribeck_velocity,
-        "drive.stiffness": 0.0 if drive is None else drive.stiffness,
-        "drive.damping": 0.0 if drive is None else drive.damping,
-        "delay_s": joint.delay_s,
-        "torque_offset": joint.torque_offset,
-        "encoder_offset": joint.encoder_offset,
-    }
+    """All that can be overridden but a servo's law; a drive that is not there has no gain."""
+    found = {}
+    for field in OVERRIDABLE:
+        group, _, part = field.partition(".")
+        if group != "servo":
+            held = getattr(joint, group)
+            found[field] = held if not part else 0.0 if held is None else getattr(held, part)
+    return found
 
 
 def test_a_sample_says_what_a_layer_on_disk_would(
