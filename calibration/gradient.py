@@ -12,7 +12,7 @@ curved valleys and had not settled after 100 steps. This takes about 10 steps a 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from calibration.identifiability import Identifiability, degenerate_cases, identifiability
 from calibration.inertia import from_pseudo_inertia, is_feasible, rigid_groups
 from calibration.newton import Local, minimize
 from calibration.regression import STRIBECK_RANGE, Regression, build_regression
@@ -33,7 +34,7 @@ from calibration.torque_model import (
     model_prior,
     model_torque,
 )
-from calibration.uncertainty import prior_share, sandwich, time_blocks
+from calibration.uncertainty import sandwich, time_blocks
 from envs.errors import CalibrationError
 from envs.stage.scene import Inertial, Scene
 from envs.stage.tree import inertial_parameters, reduce_tree
@@ -43,8 +44,6 @@ from envs.telemetry.filtering import Motion
 ROUNDS = 3
 # Blocks of time over which residuals may be correlated, s.
 BLOCK_S = 0.5
-# A value that owes more of its variance to the prior than to the data counts as not identified.
-PRIOR_SHARE = 0.5
 
 
 def fit_torque(
@@ -99,7 +98,9 @@ def fit_torque(
     p, noise = _fit(model, regression, prior, p)
 
     values, _ = model.values(p)
-    covariance, share = _uncertainty(model, regression, p, noise, prior)
+    covariance, told = _uncertainty(
+        model, regression, p, noise, prior, degenerate_cases(tree, motion.qd, train)
+    )
     inertials = model.inertials(p)
     error = model_torque(*model.fitted(p, joints), motion, cutoff_hz) - motion.tau
     nominal_error = model_torque(tree, joints, motion, cutoff_hz) - motion.tau
@@ -111,15 +112,14 @@ def fit_torque(
                 nominal=nominal,
                 unit=unit,
                 method="torch",
-                identifiable=bool(of_prior < PRIOR_SHARE),
+                identifiable=name not in told.weak,
                 n=len(regression.t_s),
             )
-            for (name, unit), value, std, nominal, of_prior in zip(
+            for (name, unit), value, std, nominal in zip(
                 model.names(),
                 values.tolist(),
                 np.sqrt(np.diag(covariance)).tolist(),
                 model.nominal(scene.robot, joints),
-                share,
                 strict=True,
             )
         },
@@ -146,6 +146,7 @@ def fit_torque(
                 }
             ),
             "train_rmse_nm": _rms(error[train]),
+            "identifiability": told.to_dict(),
             "fit_s": time.perf_counter() - begun,
         },
     )
@@ -232,17 +233,22 @@ def _uncertainty(
     p: Float[np.ndarray, "params"],
     noise: Float[np.ndarray, "joint"],
     prior: Prior,
-) -> tuple[Float[np.ndarray, "values values"], Float[np.ndarray, "values"]]:
-    """Return the covariance of the values to report, and the prior's share of each variance."""
+    warnings: Sequence[str],
+) -> tuple[Float[np.ndarray, "values values"], Identifiability]:
+    """Return the covariance of the values to report, and what the data tell of them."""
     c, D = model.coefficients(p), model.derivative(p)
     weight = np.sqrt(regression.information) / noise
     joints = list(zip(regression.joints, weight, strict=True))
     jacobian = np.concatenate([w * j.columns @ D[j.index] for j, w in joints])
     residual = np.concatenate([w * (j.columns @ c[j.index] - j.tau) for j, w in joints])
     blocks = np.tile(time_blocks(regression.t_s, BLOCK_S), len(joints))
-    of, precision = model.values(p)[1], prior.hessian()
+    (values, of), precision = model.values(p), prior.hessian()
+    names = [name for name, _ in model.names()]
+    numbers = len(FIELDS) * len(model.tree.joints)
+    bounded = [name for name, v in zip(names, values, strict=True) if v == 0.0][-numbers:]
     covariance = of @ sandwich(jacobian, residual, blocks, precision) @ of.T
-    return covariance, prior_share(jacobian, precision, of)
+    told = identifiability(names, jacobian, precision, of, at_bounds=bounded, warnings=warnings)
+    return covariance, told
 
 
 def _infeasible(inertials: Mapping[str, Inertial]) -> tuple[str, ...]:

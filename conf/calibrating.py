@@ -109,7 +109,7 @@ def _choose(method: Method, data: Prepared) -> tuple[list[Method], tuple[str, ..
 def _torque(session: Session, data: Prepared, provenance: Mapping[str, Any]) -> CalibrationResult:
     assert data.motion is not None, "checked by _choose"
     with session.stage("calibrate_torch", "identify from torque (torch)"):
-        return fit_torque(
+        result = fit_torque(
             data.scene,
             data.motion,
             train=data.train,
@@ -117,6 +117,10 @@ def _torque(session: Session, data: Prepared, provenance: Mapping[str, Any]) -> 
             cutoff_hz=data.cutoff_hz,
             provenance=provenance,
         )
+    for sentence in result.metrics["identifiability"]["sentences"]:
+        if "cannot be told apart" not in sentence and "at a bound" not in sentence:
+            session.note(sentence)
+    return result
 
 
 def _folds(session: Session, data: Prepared) -> list[list[float]]:

@@ -178,6 +178,11 @@ def _parameters(page: Page, outcome: Outcome, fit: Calibrated) -> None:
         "Value ± standard deviation in SI, for each method. Tinted rows are not determined by "
         "this recording: their value rests on the model.",
     )
+    torch = fit.by_method.get("torch")
+    if torch is not None and "identifiability" in torch.metrics:
+        with page.folded("What this recording cannot tell"):
+            for sentence in torch.metrics["identifiability"]["sentences"]:
+                page.text(sentence)
     names = list(dict.fromkeys(name for r in fit.by_method.values() for name in r.parameters))
     # By field, then by joint: what a reader compares stands together.
     of_joints = sorted(

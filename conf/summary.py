@@ -51,7 +51,15 @@ def metrics(outcome: Outcome) -> dict[str, Any]:
 
 def _values(result: CalibrationResult) -> dict[str, dict[str, Any]]:
     return {
-        key: {"value": p.value, "std": p.std, "identifiable": p.identifiable}
+        key: {
+            "value": p.value,
+            "std": p.std,
+            "identifiable": p.identifiable,
+            # No interval is claimed for what rests on the model.
+            "interval95": [p.value - 1.96 * p.std, p.value + 1.96 * p.std]
+            if p.identifiable
+            else None,
+        }
         for key, p in result.parameters.items()
     }
 

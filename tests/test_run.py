@@ -95,7 +95,7 @@ def test_pipeline_metrics_say_what_was_fitted_and_why(pipeline: Path) -> None:
         "method lm",
     ]
     delay = metrics["parameters"]["panda_joint4.delay_s"]
-    assert set(delay) == {"value", "std", "identifiable"}
+    assert set(delay) == {"value", "std", "identifiable", "interval95"}
     # A mean of absolute values is less than a root mean square, and noise keeps it above half.
     mae, rms = np.array(metrics["heldout_mae_rad"]), np.array(metrics["heldout_rmse_rad"])
     assert (mae < rms).all()

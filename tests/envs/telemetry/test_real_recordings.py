@@ -43,8 +43,8 @@ def test_panda_unisa_is_read_from_a_bag_without_metadata() -> None:
     assert trajectory.tau is not None
 
 
-def test_panda_unisa_carries_the_weight_of_its_hand() -> None:
-    """On average over the motion the nominal model with hand holds what the motors hold."""
+def test_panda_unisas_torques_are_what_standard_tools_left_of_them() -> None:
+    """The URDF with its hand, whose masses are placeholders, happens to hold joint 4's weight."""
     moved = motion(align(read(shipped("panda_unisa")), PANDA, rate_hz=30.0), cutoff_hz=5.0)
     urdf = Path(pybullet_data.getDataPath()) / "franka_panda" / "panda.urdf"
     model = pin.buildModelFromUrdf(str(urdf))
@@ -58,7 +58,6 @@ def test_panda_unisa_carries_the_weight_of_its_hand() -> None:
         ]
     )[:, :7]
     rest = modelled - moved.tau[moved.use]
-    # Without the hand's 0.73 kg joint 4 would lack about 3 N·m.
     assert abs(rest[:, 3].mean()) < 0.1
     # What standard tools left of joint 2: 1.26 N·m.
     assert np.sqrt(np.square(rest[:, 1]).mean()) == pytest.approx(1.26, abs=0.05)
