@@ -34,7 +34,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 Task = Enum(
     "Task",
-    ["pipeline", "replay", "calibrate", "generate", "import", "inspect", "validate", "doctor"],
+    [
+        "pipeline",
+        "replay",
+        "calibrate",
+        "generate",
+        "excite",
+        "import",
+        "inspect",
+        "validate",
+        "doctor",
+    ],
 )
 """What a run does; `pipeline` is replay, calibrate and generate in order."""
 
@@ -169,6 +179,27 @@ class CalibrationConfig:
 
 
 @dataclass
+class ExcitationConfig:
+    """A trajectory to record for a calibration: one period of a Fourier series, and its limits."""
+
+    period_s: float = 10.0
+    harmonics: int = 5
+    rate_hz: float = 100.0
+    acceleration: float = 8.0
+    margin_m: float = 0.02
+    evaluations: int = 800
+
+    def __post_init__(self) -> None:
+        """Refuse what no robot could follow."""
+        between("excitation.period_s", self.period_s, 1.0, 120.0)
+        between("excitation.harmonics", self.harmonics, 2, 20)
+        between("excitation.rate_hz", self.rate_hz, 10.0, 4000.0)
+        between("excitation.acceleration", self.acceleration, 0.01, 1000.0)
+        between("excitation.margin_m", self.margin_m, 0.0, 0.09)
+        between("excitation.evaluations", self.evaluations, 16, 100_000)
+
+
+@dataclass
 class ImagesConfig:
     """The data set: how many images, how large, with a file of which labels for each."""
 
@@ -248,6 +279,7 @@ class Config:
     device: Device = Device.auto
     recordings_dir: str = MISSING
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    excitation: ExcitationConfig = field(default_factory=ExcitationConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     sensor: SensorConfig = field(default_factory=SensorConfig)

@@ -9,6 +9,7 @@ from conf import looking, page, servoing, summary
 from conf.auditing import rasterizer, validate
 from conf.calibrating import calibrate
 from conf.doctor import doctor
+from conf.exciting import excite
 from conf.exit_code import SALVAGED, WHOLE
 from conf.judging import judge, refuse
 from conf.outcome import Images, Judged, Outcome, Prepared, Replayed
@@ -126,6 +127,7 @@ _TASKS = {
     Task.replay: _replay,
     Task.calibrate: _calibrate,
     Task.generate: _generate,
+    Task.excite: excite,
     Task["import"]: looking.import_urdf,
     Task.inspect: looking.inspect,
     Task.validate: _validate,

@@ -389,6 +389,25 @@ def test_a_sweep_goes_on_after_a_torn_recording(tmp_path: Path) -> None:
     assert len(list((tmp_path / "s").glob("*/recording.yaml"))) == 2
 
 
+@pytest.mark.slow
+def test_an_excitation_keeps_clear_and_within_the_stages_limits(tmp_path: Path) -> None:
+    code, _, err = run(
+        "task=excite",
+        "robot=panda_arm",
+        "excitation.evaluations=64",
+        "hydra.run.dir=run",
+        cwd=tmp_path,
+    )
+    assert code == 0, err
+    table = np.genfromtxt(tmp_path / "run" / "excitation.csv", delimiter=",", names=True)
+    assert len(table) == 1001
+    told = json.loads((tmp_path / "run" / "excitation.json").read_text())
+    assert told["least_clearance_m"] is None or told["least_clearance_m"] >= 0.02
+    assert told["log_det"] > told["naive"]
+    assert max(joint["qd"] for joint in told["largest"].values()) < 2.61
+    assert told["largest"]["panda_joint4"]["to"] < -0.0698
+
+
 def test_help_names_tasks_and_keys(tmp_path: Path) -> None:
     code, out, _ = run("--help", cwd=tmp_path)
     assert code == 0

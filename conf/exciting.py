@@ -1,0 +1,116 @@
+"""The task that designs what a robot should be recorded doing: `task=excite robot=NAME`."""
+
+from collections.abc import Callable
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Float
+
+from calibration.excitation import Fourier, design, information, limits_of
+from conf.preparing import rig
+from conf.session import STAGE, Session
+from envs.files import write_whole
+from envs.stage.reader import read_stage
+from envs.stage.scene import Scene
+from envs.stage.tree import Tree, reduce_tree
+from envs.world.bullet import BulletWorld
+
+
+def excite(session: Session) -> None:
+    """Design an excitation of all driven joints, and leave it as a table to follow."""
+    options = session.config.excitation
+    with session.stage("stage", f"compose {session.config.robot}"):
+        scene = read_stage(rig(session, STAGE))
+    names = [j.name for j in scene.robot.joints if j.kind == "revolute" and j.drive is not None]
+    tree = reduce_tree(scene.robot, names, scene.gravity_mps2)
+    joints = [scene.robot.joint(name) for name in tree.joints]
+    limits = limits_of(joints, options.acceleration)
+    centre = (limits.lower + limits.upper) / 2
+    with (
+        session.stage("excite", "search the most informative motion"),
+        BulletWorld(scene, joints=tree.joints) as world,
+    ):
+        clearance, touching = self_clearance(world, scene, tree, centre, options.margin_m)
+        series = design(
+            tree,
+            limits,
+            centre=centre,
+            clearance=clearance,
+            margin_m=options.margin_m,
+            period_s=options.period_s,
+            harmonics=options.harmonics,
+            evaluations=options.evaluations,
+            seed=session.config.seed,
+        )
+        t_s = np.arange(round(options.period_s * options.rate_hz) + 1) / options.rate_hz
+        q, qd, _ = series.at(t_s)
+        least_m = min(clearance(row) for row in q[:: max(1, len(q) // 200)])
+    for pair in touching:
+        session.note(f"{pair[0]} and {pair[1]} are close wherever the robot is: not kept apart")
+    head = ["time_s", *(f"{n}.q" for n in tree.joints), *(f"{n}.qd" for n in tree.joints)]
+    rows = [",".join(head)]
+    rows += [",".join(f"{x:.9g}" for x in row) for row in np.column_stack([t_s, q, qd])]
+    path = write_whole(session.directory / "excitation.csv", "\n".join(rows) + "\n")
+    figures = summary(tree, series)
+    session.write_json(
+        "excitation.json",
+        {
+            "joints": list(tree.joints),
+            **figures,
+            "least_clearance_m": least_m if np.isfinite(least_m) else None,
+            "largest": {
+                name: {"qd": float(v), "from": float(a), "to": float(b)}
+                for name, v, a, b in zip(
+                    tree.joints, np.abs(qd).max(axis=0), q.min(axis=0), q.max(axis=0), strict=True
+                )
+            },
+        },
+    )
+    told, naive = figures["log_det"], figures["naive"]
+    session.console.print(
+        f"information  log det {told:.1f}; one sine a joint, as wide: {naive:.1f}"
+    )
+    session.console.print(f"trajectory   {path}", soft_wrap=True)
+
+
+def summary(tree: Tree, series: Fourier) -> dict[str, float]:
+    """Return the information of a motion, and that of one sine a joint, of as many frequencies."""
+    sine = np.zeros_like(series.sine)
+    joints, harmonics = sine.shape
+    sine[np.arange(joints), np.arange(joints) % harmonics] = 1.0
+    naive = Fourier(series.period_s, series.centre, sine, np.zeros_like(sine))
+    grid = np.linspace(0, series.period_s, 500)
+    reach = [np.abs(s.at(grid)[0] - s.centre).max(axis=0) for s in (series, naive)]
+    naive = naive.scaled(reach[0] / reach[1])
+    return {"log_det": information(tree, series), "naive": information(tree, naive)}
+
+
+def self_clearance(
+    world: BulletWorld,
+    scene: Scene,
+    tree: Tree,
+    centre: Float[np.ndarray, "joint"],
+    margin_m: float,
+) -> tuple[Callable[[Float[np.ndarray, "joint"]], float], list[tuple[str, str]]]:
+    """Return position → distance of parts that must not touch, and the pairs that always do.
+
+    Neighbours in the tree are not looked at, since their shapes overlap at the joint; nor are pairs
+    that are closer than the margin at the centre.
+    """
+    link = {name: k for k, group in enumerate(tree.groups) for name in group}
+    solid = [b.name for b in scene.robot.bodies if b.colliders]
+
+    def apart(a: str, b: str) -> bool:
+        i, j = link.get(a, -1), link.get(b, -1)
+        return i != j and int(tree.parent[max(i, j)]) != min(i, j)
+
+    pairs = [(a, b) for a, b in combinations(solid, 2) if apart(a, b)]
+    pairs += [(a, b.name) for a in solid if a in link for b in scene.static if b.colliders]
+
+    def distance(q: Float[np.ndarray, "joint"], of: list[tuple[str, str]]) -> list[float]:
+        world.set_state(q[None], 0 * q[None])
+        return [world.closest_distance(a, b) for a, b in of]
+
+    near = [pair for pair, d in zip(pairs, distance(centre, pairs), strict=True) if d < margin_m]
+    kept = [pair for pair in pairs if pair not in near]
+    return lambda q: min(distance(q, kept), default=np.inf), near
