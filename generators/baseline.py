@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from envs.errors import ConfigError
-from envs.stage.scene import Material, Scene
+from envs.stage.looks import Material
+from envs.stage.scene import Scene
 from envs.world.tiny_renderer import Paint, TinyRenderer
 from generators.renderer import Frame, Part, parts_of
 from generators.scenario import FLOORS, Look, Scenario

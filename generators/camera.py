@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from envs.errors import ConfigError
 from envs.frames import Pose, inverse, pose
-from envs.stage.scene import StageCamera
+from envs.stage.looks import StageCamera
 from generators.distortion import NONE, Distortion
 
 ASPECT_TOLERANCE = 0.01

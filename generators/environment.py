@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from envs.errors import StageError
-from envs.stage.scene import Light
+from envs.stage.looks import Light
 from generators.srgb import to_linear
 
 Radiance = Float32[np.ndarray, "rows columns 3"]

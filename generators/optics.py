@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.errors import ConfigError
-from envs.stage.scene import StageCamera
+from envs.stage.looks import StageCamera
 from generators.camera import Lens
 from generators.distributions import Distribution
 

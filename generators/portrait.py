@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from envs.frames import Pose
-from envs.stage.scene import MASSLESS, Body, Material, Mesh, Scene, Shape
+from envs.stage.looks import Material
+from envs.stage.scene import MASSLESS, Body, Mesh, Scene, Shape
 from envs.world.primitives import to_mesh
 from generators.baseline import BaselineRenderer
 from generators.camera import Camera

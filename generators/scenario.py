@@ -9,7 +9,8 @@ from jaxtyping import Float
 from envs.errors import RecordingError
 from envs.frames import Pose
 from envs.stage.following import followers
-from envs.stage.scene import Articulation, Scene, StageCamera
+from envs.stage.looks import StageCamera
+from envs.stage.scene import Articulation, Scene
 from envs.stage.tree import Tree, reduce_tree
 from envs.telemetry.trajectory import Trajectory
 from envs.world.dynamics import forward_kinematics

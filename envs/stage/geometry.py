@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from envs.errors import StageError
 from envs.frames import pose
 from envs.stage.attributes import authored, choice, number
-from envs.stage.scene import Material, Mesh, Shape, ShapeKind
+from envs.stage.looks import Material
+from envs.stage.scene import Mesh, Shape, ShapeKind
 from envs.stage.surfaces import Surfaces
 
 # Columns that turn a shape along z into one along the given axis.

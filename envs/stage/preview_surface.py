@@ -13,7 +13,7 @@ from jaxtyping import Float
 from envs.errors import StageError
 from envs.stage.attributes import to_array
 from envs.stage.diagnostics import Diagnostics
-from envs.stage.scene import Channel, ColorSpace, Material, Row, Texture, Wrap
+from envs.stage.looks import Channel, ColorSpace, Material, Row, Texture, Wrap
 
 WRAPS = {"black", "clamp", "repeat", "mirror"}
 CHANNELS = {"rgb", "r", "g", "b", "a"}

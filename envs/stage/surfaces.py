@@ -10,8 +10,8 @@ from envs.errors import StageError
 from envs.stage.attributes import authored
 from envs.stage.diagnostics import Diagnostics
 from envs.stage.guard import check_asset
+from envs.stage.looks import Material
 from envs.stage.preview_surface import read_preview_surface
-from envs.stage.scene import Material
 
 
 class Surfaces:

@@ -11,7 +11,7 @@ from envs.errors import StageError
 from envs.frames import Pose
 from envs.stage.attributes import authored, number, numbers, read_exact
 from envs.stage.diagnostics import Diagnostics
-from envs.stage.scene import Light, LightKind, StageCamera
+from envs.stage.looks import Light, LightKind, StageCamera
 from envs.stage.surfaces import Surfaces
 from envs.stage.traversal import Transforms
 from envs.stage.units import Units

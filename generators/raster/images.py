@@ -10,7 +10,7 @@ import warp as wp
 from jaxtyping import Float, UInt8, UInt32
 
 from envs.errors import StageError
-from envs.stage.scene import Texture
+from envs.stage.looks import Texture
 from generators.raster.layout import Image
 
 WRAPS = ("repeat", "clamp", "mirror", "black")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from envs.stage.scene import Material
+from envs.stage.looks import Material
 from generators.raster.geometry import Instances
 from generators.raster.images import ImageList, pattern, record_type, srgb_to_linear
 from generators.raster.layout import Looks, Paint

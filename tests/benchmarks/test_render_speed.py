@@ -24,8 +24,9 @@ import warp as wp
 
 from envs.frames import pose
 from envs.stage.library import robot_asset
+from envs.stage.looks import Material, Texture
 from envs.stage.reader import read_stage
-from envs.stage.scene import MASSLESS, Body, Material, Mesh, Scene, Shape, Texture
+from envs.stage.scene import MASSLESS, Body, Mesh, Scene, Shape
 from envs.stage.tree import reduce_tree
 from generators.camera import Camera, look_at
 from generators.raster.renderer import RasterRenderer

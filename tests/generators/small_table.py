@@ -7,18 +7,8 @@ from jaxtyping import Float
 from omegaconf import OmegaConf
 
 from envs.frames import Pose, pose
-from envs.stage.scene import (
-    MASSLESS,
-    Articulation,
-    Body,
-    Joint,
-    Material,
-    Mesh,
-    Scene,
-    Shape,
-    ShapeKind,
-    StageCamera,
-)
+from envs.stage.looks import Material, StageCamera
+from envs.stage.scene import MASSLESS, Articulation, Body, Joint, Mesh, Scene, Shape, ShapeKind
 from envs.telemetry.trajectory import Trajectory
 from generators.camera import look_at
 from generators.ranges import Ranges

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.errors import ConfigError
-from envs.stage.scene import StageCamera
+from envs.stage.looks import StageCamera
 from generators.camera import Camera, look_at
 
 

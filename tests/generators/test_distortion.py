@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from envs.errors import ConfigError
 from envs.frames import inverse
-from envs.stage.scene import StageCamera
+from envs.stage.looks import StageCamera
 from generators.camera import Camera, border, look_at
 from generators.distortion import Distortion
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import sph_harm_y
 
 from envs.errors import StageError
-from envs.stage.scene import Light
+from envs.stage.looks import Light
 from generators.environment import (
     Dome,
     directions,

@@ -8,7 +8,7 @@ import pytest
 
 from envs.errors import ConfigError
 from envs.frames import Pose, pose
-from envs.stage.scene import StageCamera
+from envs.stage.looks import StageCamera
 from generators.camera import Camera, look_at
 from generators.distortion import Distortion
 from generators.exposure import expose, robot_poses, samples_of, seen_from

@@ -15,7 +15,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from envs.errors import ConfigError, KinetwinError, RecordingError, StageError
-from envs.stage.scene import Material, Scene, Shape, Texture
+from envs.stage.looks import Material, Texture
+from envs.stage.scene import Scene, Shape
 from generators.camera import Lens
 from generators.distortion import Distortion
 from generators.distributions import Uniform

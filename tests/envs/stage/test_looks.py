@@ -7,7 +7,8 @@ import pytest
 from pxr import Gf, Usd, UsdGeom
 
 from envs.errors import StageError
-from envs.stage.scene import Material, Scene
+from envs.stage.looks import Material
+from envs.stage.scene import Scene
 from generators.camera import Camera
 from tests.envs.stage.written import read, world
 

@@ -4,7 +4,8 @@ import numpy as np
 import trimesh
 
 from envs.frames import from_quaternion, pose
-from envs.stage.scene import MASSLESS, Body, Material, Mesh, Scene, Shape
+from envs.stage.looks import Material
+from envs.stage.scene import MASSLESS, Body, Mesh, Scene, Shape
 from generators.camera import Camera, look_at
 from generators.scenario import Scenario
 from generators.shading import Lighting

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from envs.frames import axis_angle, pose
-from envs.stage.scene import MASSLESS, Body, Material, Scene, Shape
+from envs.stage.looks import Material
+from envs.stage.scene import MASSLESS, Body, Scene, Shape
 from generators.camera import Camera, look_at
 from generators.distortion import Distortion
 from generators.environment import Dome, irradiance, lookup

@@ -9,7 +9,8 @@ import pytest
 
 from envs.errors import StageError
 from envs.frames import pose
-from envs.stage.scene import Body, Material, Scene, Shape, Texture
+from envs.stage.looks import Material, Texture
+from envs.stage.scene import Body, Scene, Shape
 from generators.camera import Camera, look_at
 from generators.raster.renderer import RasterRenderer
 from generators.raster.tables import developed
