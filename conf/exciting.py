@@ -67,9 +67,7 @@ def excite(session: Session) -> None:
         },
     )
     told, naive = figures["log_det"], figures["naive"]
-    session.console.print(
-        f"information  log det {told:.1f}; one sine a joint, as wide: {naive:.1f}"
-    )
+    session.console.print(f"information  log det {told:.1f}; one sine a joint: {naive:.1f}")
     session.console.print(f"trajectory   {path}", soft_wrap=True)
 
 
