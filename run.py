@@ -1,9 +1,12 @@
 """The command line: `python run.py`, `python run.py task=calibrate`, and so on."""
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
 from conf import cli, schema
+from conf.own_recording import adopt
 
 schema.register()
 
@@ -20,4 +23,5 @@ def run(composed: DictConfig) -> int:
 if __name__ == "__main__":
     cli.prepare()
     with cli.one_line():
+        sys.argv = adopt(sys.argv)
         run()

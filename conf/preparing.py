@@ -9,6 +9,7 @@ from assets import catalog
 from conf.outcome import Prepared
 from conf.schema import RecordingConfig, named_recording
 from conf.session import STAGE, Session
+from conf.starting import start_path, write_start
 from envs.errors import RecordingError
 from envs.stage.layers import write_rig
 from envs.stage.library import robot_asset
@@ -65,11 +66,12 @@ def rig(session: Session, name: str, *layers: Path, robot: str | None = None) ->
     """Write the scene with a robot, the user's layer, and calibration layers on top of it."""
     config = session.config
     given = [] if config.layer is None else [Path(config.layer)]
+    start = start_path(session, robot or config.robot)
     return write_rig(
         session.directory / name,
         scene=catalog.SCENES[config.scene],
         robot=robot_asset(robot or config.robot),
-        sublayers=[*layers, *given],
+        sublayers=[*layers, *given, *([start] if start.is_file() else [])],
     )
 
 
@@ -105,6 +107,11 @@ def _prepare(session: Session, described: RecordingConfig, robot: str, stage_nam
             f"{cutoff_hz:.3g} Hz instead of {options.cutoff_hz:g}, above which interpolation "
             "takes more than a twentieth off a signal"
         )
+    if trajectory.q_command is not None and write_start(
+        session, robot, stage, scene, trajectory.joints
+    ):
+        stage = rig(session, stage_name, robot=robot)
+        scene = read_stage(stage)
     none = np.zeros(len(trajectory.t_s), bool)
     return Prepared(
         recording=recording,

@@ -123,7 +123,7 @@ class RecordingConfig:
     """A recording, how to read it, the robot that made it, and what of it trains and judges."""
 
     name: str = MISSING
-    robot: str = MISSING
+    robot: str = ""
     format: str = MISSING
     path: str = MISSING
     streams: dict[str, StreamConfig] = field(default_factory=dict)
@@ -289,6 +289,8 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse names that are not in the catalogue and numbers out of range."""
         robots = catalog.robot_names()
+        if not self.robot:
+            raise ConfigError("no robot is named: give robot=NAME, or 'robot' in the recording")
         if self.robot not in robots:
             raise ConfigError(unknown("robot", self.robot, robots, where="the catalogue"))
         if self.scene not in catalog.SCENES:

@@ -1,0 +1,71 @@
+"""What a model does not say and a fit must start from: sensible values, in the weakest layer."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from conf.session import Session
+from envs.stage.layers import Value, write_overrides
+from envs.stage.scene import Joint, Scene
+from envs.stage.tree import reduce_tree
+from envs.world.dynamics import TreeDynamics
+
+BANDWIDTH_HZ = 10.0
+"""Of a position drive that no one has described: what the controllers of arms have, roughly."""
+MISSING = {
+    "armature": ("rotor inertia", "fits start from a tenth of the joint's inertia"),
+    "friction.coulomb": ("friction", "fits start from a tenth of the torque that the motion takes"),
+    "effort_limit": ("torque limit", "none is applied"),
+    "velocity_limit": ("velocity limit", "none is applied"),
+}
+"""Field → what it is, and what is made of it where the stage does not say it."""
+
+
+def write_start(
+    session: Session, robot: str, stage: Path, scene: Scene, joints: Sequence[str]
+) -> bool:
+    """Give joints that were commanded a drive where the stage has none; tell what else is missing.
+
+    The drive is critically damped, with a bandwidth of 10 Hz on the joint's inertia at rest.
+
+    Returns:
+        Whether a layer was written.
+    """
+    found = [scene.robot.joint(name) for name in joints]
+    for field, (what, made) in MISSING.items():
+        _tell(session, robot, [j for j in found if j.sources.get(field) == "default"], what, made)
+    idle = [j for j in found if j.drive is None]
+    if not idle:
+        return False
+    tree = reduce_tree(scene.robot, joints, scene.gravity_mps2)
+    q = np.zeros((1, len(joints)))
+    M, _ = TreeDynamics(tree).mass_matrix_and_bias(q, q)
+    inertia = dict(zip(tree.joints, np.diagonal(M[0]), strict=True))
+    omega = 2 * np.pi * BANDWIDTH_HZ
+    gains = {
+        j.name: {
+            "drive.stiffness": Value(float(inertia[j.name]) * omega**2, method="start"),
+            "drive.damping": Value(2 * float(inertia[j.name]) * omega, method="start"),
+        }
+        for j in idle
+    }
+    write_overrides(start_path(session, robot), stage=stage, joints=gains)
+    span = [fields["drive.stiffness"].value for fields in gains.values()]
+    made = (
+        f"started at {BANDWIDTH_HZ:g} Hz, critically damped: "
+        f"{min(span):.3g} to {max(span):.3g} N·m/rad or N/m"
+    )
+    _tell(session, robot, idle, "position drive", made)
+    return True
+
+
+def start_path(session: Session, robot: str) -> Path:
+    """Return where the starting values of a robot lie, where any were needed."""
+    return session.directory / f"start_{robot}.usda"
+
+
+def _tell(session: Session, robot: str, joints: list[Joint], what: str, made: str) -> None:
+    if joints:
+        names = ", ".join(j.name for j in joints)
+        session.note(f"robot {robot} has no {what} for {names}: {made}")

@@ -1,0 +1,166 @@
+"""A new user's own robot: a URDF, a log, a description of it, and nothing else of this project."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pytest
+
+from conf.own_recording import adopt
+from envs.errors import ConfigError
+from tests.envs.stage.robots import source
+
+ROOT = Path(__file__).resolve().parents[1]
+COULOMB, ARMATURE, VISCOUS = 2.0, 0.3, 4.0
+JOINTS = ("shoulder_pan", "shoulder_lift", "elbow", "wrist_1", "wrist_2", "wrist_3")
+DESCRIPTION = """
+format: csv
+path: log.csv
+joint_names: {arm_0: shoulder_pan_joint, arm_1: shoulder_lift_joint, arm_2: elbow_joint,
+              arm_3: wrist_1_joint, arm_4: wrist_2_joint, arm_5: wrist_3_joint}
+streams:
+  states:
+    joints: [arm_0, arm_1, arm_2, arm_3, arm_4, arm_5]
+    time: {source: ms, unit: ms}
+    signals:
+      position: {source: "q{i}", unit: deg}
+      velocity: {source: "v{i}", unit: deg/s}
+      effort: {source: "t{i}", unit: N.m}
+      command_position: {source: "c{i}", unit: deg}
+"""
+
+
+def run(folder: Path, *overrides: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *overrides],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=600,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def log(urdf: Path, folder: Path) -> None:
+    """Let MuJoCo follow a sum of sines with armature and friction that no URDF can say; 8 s."""
+    text = re.sub(r"<(visual|collision)>.*?</\1>", "", urdf.read_text(), flags=re.DOTALL)
+    model = mujoco.MjModel.from_xml_string(text)
+    model.opt.timestep = 1e-3
+    model.dof_armature[:] = ARMATURE
+    model.dof_frictionloss[:] = COULOMB
+    model.dof_damping[:] = VISCOUS
+    data, rng = mujoco.MjData(model), np.random.default_rng(0)
+    kp, kd = np.array([6e3, 6e3, 4e3, 8e2, 8e2, 4e2]), np.array([400, 400, 250, 40, 40, 20])
+    speed, phase = rng.uniform(1, 5, (6, 3)), rng.uniform(0, 6, (6, 3))
+    rows, n = [], 8000
+    for k in range(n):
+        t = k * 1e-3
+        command = min(t, 1.0) * 0.3 * np.sin(speed * t + phase).sum(1)
+        tau = kp * (command - data.qpos) - kd * data.qvel
+        data.qfrc_applied[:] = tau
+        if k % 5 == 0:
+            degrees = np.rad2deg([data.qpos, data.qvel, command])
+            rows.append([t * 1e3, *degrees[0], *degrees[1], *tau, *degrees[2]])
+        mujoco.mj_step(model, data)
+    names = ["ms", *(f"{s}{i}" for s in "qvtc" for i in range(6))]
+    table = np.array(rows)
+    np.savetxt(folder / "log.csv", table, delimiter=",", header=",".join(names), comments="")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A UR10 imported by its name, its log and the log's description in one scratch folder."""
+    folder, name = tmp_path_factory.mktemp("own"), f"test_own_{os.getpid()}"
+    urdf = source("ur10")
+    try:
+        roots = f"package_roots=[{urdf.parents[2]}]"
+        code, _, err = run(
+            folder, "task=import", f"urdf={urdf}", f"name={name}", roots, "hydra.run.dir=import"
+        )
+        assert code == 0, err
+        log(urdf, folder)
+        (folder / "my_arm.yaml").write_text(DESCRIPTION)
+        yield folder, name
+    finally:
+        shutil.rmtree(ROOT / "assets" / "robots" / name, ignore_errors=True)
+
+
+def test_a_urdf_and_a_log_are_enough(own: tuple[Path, str]) -> None:
+    folder, name = own
+    code, out, err = run(
+        folder,
+        "task=calibrate",
+        "method=torch",
+        f"robot={name}",
+        "recording=my_arm.yaml",
+        "hydra.run.dir=out",
+    )
+    assert code == 0, err
+    flat = " ".join(out.split())
+    assert f"robot {name} has no position drive for shoulder_pan_joint" in flat
+    assert f"robot {name} has no rotor inertia for shoulder_pan_joint" in flat
+    metrics = json.loads((folder / "out" / "metrics.json").read_text())
+    assert metrics["recording"] == "my_arm"
+    assert metrics["joints"] == [f"{joint}_joint" for joint in JOINTS]
+    assert metrics["infeasible_links"] == 0
+    for heldout, nominal in zip(
+        metrics["heldout_rmse_nm"], metrics["nominal_rmse_nm"], strict=True
+    ):
+        assert heldout < 0.5 * nominal
+    # Coulomb and viscous part can stand in for each other; together they are what was simulated.
+    for joint in JOINTS:
+        coulomb, viscous = (
+            metrics["parameters"][f"{joint}_joint.friction.{part}"]["value"]
+            for part in ("coulomb", "viscous")
+        )
+        assert coulomb + viscous == pytest.approx(COULOMB + VISCOUS, rel=0.25), metrics[
+            "parameters"
+        ]
+    start = (folder / "out" / f"start_{name}.usda").read_text()
+    assert "drive:angular:physics:stiffness" in start
+    assert (folder / "out" / "calibration.usda").is_file()
+
+
+def test_what_a_new_user_gets_wrong_is_one_line(own: tuple[Path, str]) -> None:
+    folder, name = own
+    (folder / "typo.yaml").write_text(DESCRIPTION.replace("streams:", "strems:"))
+    wrong = DESCRIPTION.replace("arm_5: wrist_3_joint", "arm_5: wrist_4_joint")
+    (folder / "names.yaml").write_text(wrong)
+    for overrides, message in (
+        ([f"robot={name}", "recording=typo.yaml"], "strems"),
+        ([f"robot={name}", "recording=names.yaml"], "wrist_4_joint"),
+        (["recording=my_arm.yaml"], "no robot is named: give robot=NAME"),
+        (["recording=none.yaml"], "there is no such file; give a name from conf/recording"),
+    ):
+        code, _, err = run(folder, "task=calibrate", *overrides, "hydra.run.dir=wrong")
+        assert code == 2
+        assert message in err
+        assert len(err.strip().splitlines()) == 1, err
+        assert not (folder / "wrong").exists()
+
+
+def test_a_file_becomes_a_recording(tmp_path: Path) -> None:
+    assert adopt(["run.py", "task=replay", "recording=sample"]) == [
+        "run.py",
+        "task=replay",
+        "recording=sample",
+    ]
+    (tmp_path / "a.yaml").write_text(DESCRIPTION)
+    assert adopt([f"recording={tmp_path}/a.yaml"]) == ["recording=own_a"]
+    for text, message in (
+        ("", "names and values"),
+        ("- 1", "names and values"),
+        ("a: [", "no YAML"),
+    ):
+        (tmp_path / "b.yml").write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            adopt([f"recording={tmp_path}/b.yml"])
