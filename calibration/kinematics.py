@@ -132,7 +132,7 @@ class _Model:
         """Return whitened residuals; each pose may have parameters of its own."""
         n = len(self.tree.joints)
         offsets = torch.from_numpy(self.offsets) + p[..., :n]
-        screws = p[..., n : 7 * n].unflatten(-1, (n, 6))
+        screws = p[..., n : 7 * n].reshape(*p.shape[:-1], n, 6)
         q = torch.from_numpy(marker.q)
         X_WL = forward_kinematics(self.tree, q, offsets, screws)[self.link]
         X_WC = torch.from_numpy(self.X_WC) @ exponential(p[..., -12:-6])
@@ -355,7 +355,7 @@ def unknown_directions(
         others = np.arange(len(null)) != i
         null[others] -= np.outer(null[others, column], null[i])
     for direction in null:
-        told.append(_words([names[k] for k in np.flatnonzero(np.abs(direction) > SHARE)]))
+        told.append(_words([names[k] for k in np.flatnonzero(np.abs(direction) > SHARE).tolist()]))
     return rank, sorted(dict.fromkeys(told))
 
 

@@ -115,16 +115,12 @@ def test_a_urdf_and_a_log_are_enough(own: tuple[Path, str]) -> None:
     for heldout, nominal in zip(
         metrics["heldout_rmse_nm"], metrics["nominal_rmse_nm"], strict=True
     ):
-        assert heldout < 0.5 * nominal
-    # Coulomb and viscous part can stand in for each other; together they are what was simulated.
-    for joint in JOINTS:
-        coulomb, viscous = (
-            metrics["parameters"][f"{joint}_joint.friction.{part}"]["value"]
-            for part in ("coulomb", "viscous")
-        )
-        assert coulomb + viscous == pytest.approx(COULOMB + VISCOUS, rel=0.25), metrics[
-            "parameters"
-        ]
+        assert heldout < 0.1 * nominal
+    # MuJoCo's dry friction is soft where the inertia is small: the wrists feel less of it.
+    for joint in JOINTS[:3]:
+        for field, value in (("coulomb", COULOMB), ("viscous", VISCOUS)):
+            found = metrics["parameters"][f"{joint}_joint.friction.{field}"]["value"]
+            assert found == pytest.approx(value, rel=0.05)
     start = (folder / "out" / f"start_{name}.usda").read_text()
     assert "drive:angular:physics:stiffness" in start
     assert (folder / "out" / "calibration.usda").is_file()

@@ -218,7 +218,7 @@ def test_a_file_of_poses(tmp_path: Path) -> None:
     )
     marker, joints = read_markers(file, ["j1", "j2", "j3"])
     assert joints == ("j1", "j2")
-    np.testing.assert_allclose(marker.q, [[0, 0], [-1, 0.1], [-2, 0.2]])
+    np.testing.assert_allclose(marker.q, [[0.0, 0.0], [-1.0, 0.1], [-2.0, 0.2]])
     assert marker.p_CM is not None
     assert marker.R_CM is not None
     np.testing.assert_allclose(marker.p_CM[:, 2], [0, 1, 2])
