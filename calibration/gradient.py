@@ -112,7 +112,8 @@ def fit_torque(
                 nominal=nominal,
                 unit=unit,
                 method="torch",
-                identifiable=name not in told.weak,
+                # At a bound the data ask for what cannot be: the value is the bound's, not theirs.
+                identifiable=name not in told.weak and name not in told.at_bounds,
                 n=len(regression.t_s),
             )
             for (name, unit), value, std, nominal in zip(
@@ -152,6 +153,17 @@ def fit_torque(
     )
 
 
+def _bounds(joints: int) -> tuple[Float[np.ndarray, "numbers"], Float[np.ndarray, "numbers"]]:
+    """Return the least and the largest of FIELDS, all blocks, as the parameters hold them."""
+    names = [name for name, *_ in FIELDS]
+    lower = np.zeros((len(FIELDS), joints))
+    upper = np.full_like(lower, np.inf)
+    lower[names.index("torque_offset")] = -np.inf
+    lower[-1], upper[-1] = np.log(STRIBECK_RANGE)
+    upper[names.index("torque_lag_s")] = MOST_LAG_S
+    return lower.ravel(), upper.ravel()
+
+
 def _fit(
     model: TorqueModel,
     regression: Regression,
@@ -161,17 +173,10 @@ def _fit(
     """Return the parameters, and the standard deviation of each joint's noise (N·m or N)."""
     factors = torch.from_numpy(prior.factors)
     inertias = from_pseudo_inertia(factors @ factors.mT).numpy().ravel()
-    lower = np.zeros((len(FIELDS), len(regression.joints)))
-    upper = np.full_like(lower, np.inf)
-    lower[[name for name, *_ in FIELDS].index("torque_offset")] = -np.inf
-    lower[-1], upper[-1] = np.log(STRIBECK_RANGE)
-    upper[[name for name, *_ in FIELDS].index("torque_lag_s")] = MOST_LAG_S
-    if start is None:
-        p = np.concatenate([inertias, np.clip(prior.mean, lower.ravel(), upper.ravel())])
-    else:
-        p = start
+    lower, upper = _bounds(len(regression.joints))
+    p = np.concatenate([inertias, np.clip(prior.mean, lower, upper)]) if start is None else start
     free = np.full(len(inertias), np.inf)
-    low, high = np.concatenate([-free, lower.ravel()]), np.concatenate([free, upper.ravel()])
+    low, high = np.concatenate([-free, lower]), np.concatenate([free, upper])
 
     noise = np.array([np.linalg.norm(j.triangle[:, -1]) for j in regression.joints])
     noise = noise / np.sqrt(len(regression.t_s))
@@ -242,10 +247,12 @@ def _uncertainty(
     jacobian = np.concatenate([w * j.columns @ D[j.index] for j, w in joints])
     residual = np.concatenate([w * (j.columns @ c[j.index] - j.tau) for j, w in joints])
     blocks = np.tile(time_blocks(regression.t_s, BLOCK_S), len(joints))
-    (values, of), precision = model.values(p), prior.hessian()
+    (_, of), precision = model.values(p), prior.hessian()
     names = [name for name, _ in model.names()]
-    numbers = len(FIELDS) * len(model.tree.joints)
-    bounded = [name for name, v in zip(names, values, strict=True) if v == 0.0][-numbers:]
+    lower, upper = _bounds(len(model.tree.joints))
+    fields = slice(len(names) - len(lower), None)
+    at_bound = (p[fields] <= lower) | (p[fields] >= upper)
+    bounded = [name for name, ends in zip(names[fields], at_bound, strict=True) if ends]
     covariance = of @ sandwich(jacobian, residual, blocks, precision) @ of.T
     told = identifiability(names, jacobian, precision, of, at_bounds=bounded, warnings=warnings)
     return covariance, told

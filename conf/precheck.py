@@ -10,6 +10,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from calibration.checkpoint import NAME as GENERATIONS
 from conf import cli, schema
 from envs.errors import ConfigError
 
@@ -37,8 +38,13 @@ class Precheck(Callback):
 
 
 def _check(composed: DictConfig) -> None:
-    """Raise where a value, or a recording that the split names, cannot be used."""
+    """Raise where a value, or a recording or run that it names, cannot be used."""
     config = schema.typed(composed)
+    if config.resume is not None and not (Path(config.resume) / GENERATIONS).is_file():
+        raise ConfigError(
+            f"resume is {config.resume}, which holds no {GENERATIONS}; allowed: the directory of a "
+            "run with method=cmaes"
+        )
     for name in (*config.split().trains_on, *config.split().judged_on):
         schema.named_recording(config, name)
 

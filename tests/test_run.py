@@ -118,6 +118,7 @@ def calibrate_unisa(folder: Path, *overrides: str) -> tuple[int, str, str]:
     )
 
 
+@pytest.mark.slow
 def test_a_calibration_that_is_no_better_is_not_written_unless_forced(tmp_path: Path) -> None:
     code, _, err = calibrate_unisa(tmp_path / "good", "recording.train=[0,14]")
     assert code == 0, err

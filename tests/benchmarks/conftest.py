@@ -31,3 +31,10 @@ def record(figures: dict[str, float]) -> Record:
         print(f"\n{name}: {value:.4g}")
 
     return take
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave timings to `make bench`: beside other work they tell nothing."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
