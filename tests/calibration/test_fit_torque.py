@@ -166,6 +166,21 @@ def test_friction_never_turns_negative(truth: Articulation, nominal: Scene) -> N
     assert found.infeasible_links == ()
 
 
+def test_what_ends_at_a_bound_is_named_and_not_called_known(
+    truth: Articulation, nominal: Scene
+) -> None:
+    m = recorded(truth, np.random.default_rng(17))
+    joint = arm_joints()[0]
+    # A motor that helps the motion along: friction below zero, which no joint has.
+    tau = m.tau.copy()
+    tau[:, 0] -= 2.0 * (truth.joint(joint).friction.viscous + 1.0) * m.qd[:, 0]
+    result = fitted(nominal, replace(m, tau=tau))
+    bounded = result.metrics["identifiability"]["at_bounds"]
+    assert f"{joint}.friction.viscous" in bounded
+    assert not any(".inertial." in name for name in bounded)
+    assert not any(result.parameters[name].identifiable for name in bounded)
+
+
 def test_what_the_data_do_not_move_stays_at_the_model(truth: Articulation, nominal: Scene) -> None:
     m = recorded(truth, np.random.default_rng(13))
     tree = reduce_tree(truth, arm_joints(), GRAVITY)
