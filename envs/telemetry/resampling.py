@@ -1,5 +1,6 @@
 """Values of a channel at other instants: held, linear or by a spline, never across a gap unsaid."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,9 @@ from jaxtyping import Bool, Float, Int
 from scipy.interpolate import CubicSpline
 
 from envs.telemetry.recording import Policy
+
+THREADS = 4
+"""At most, for the columns of one channel."""
 
 
 @dataclass(frozen=True)
@@ -70,19 +74,22 @@ def resample(
     """
     result = np.empty((len(at.before), len(columns)), order="F")
     after = at.before + 1
-    start = np.empty(len(after))
-    for i, j in enumerate(columns):
-        column = np.ascontiguousarray(values[:, j])
+
+    def fill(i: int) -> None:
+        column, out = np.ascontiguousarray(values[:, columns[i]]), result[:, i]
         if policy == "hold":
-            result[:, i] = np.where(at.share < 1.0, column[at.before], column[after])
-            continue
-        out = result[:, i]
+            out[:] = np.where(at.share < 1.0, column[at.before], column[after])
+            return
         # All places are valid; clipping spares NumPy a check and a copy.
-        np.take(column, at.before, out=start, mode="clip")
+        start = np.take(column, at.before, mode="clip")
         np.take(column, after, out=out, mode="clip")
         out -= start
         out *= at.share
         out += start
+
+    # NumPy lets go of the interpreter in here, so that columns share the cores.
+    with ThreadPoolExecutor(min(len(columns), THREADS)) as pool:
+        list(pool.map(fill, range(len(columns))))
     if policy == "spline":
         _splines(values, columns, at, t_ns, limit_ns, result)
     return result
