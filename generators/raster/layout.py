@@ -173,24 +173,17 @@ class Looks:
 
 @wp.struct
 class Lamp:
-    """A light of one view. Strengths are what a white surface gives back: irradiance over π.
+    """A distant light of one view.
 
     Attributes:
-        kind: 0 distant, 1 sphere, 2 rectangle.
-        toward_W: Unit vector to a distant light; the way a rectangle faces.
-        at_W: Where a sphere or rectangle is, m.
-        across_W, along_W: Half the edges of a rectangle, m.
-        strength: Of a distant light; of the others at 1 m, facing them.
+        toward_W: Unit vector to it.
+        strength: What a white surface that faces it gives back: irradiance over π.
         map: Its shadow map; −1: it throws no shadow.
         penumbra: Half the width of a shadow's soft edge, in texels of its map.
         texel: Size of a texel one metre away from where the map is drawn from, m.
     """
 
-    kind: wp.int32
     toward_W: wp.vec3
-    at_W: wp.vec3
-    across_W: wp.vec3
-    along_W: wp.vec3
     strength: wp.vec3
     map: wp.int32
     penumbra: wp.float32

@@ -84,7 +84,7 @@ class LightRig:
             camera = _distant(middle, radius, lighting.direction_W)
             shown.append(View(camera, poses))
             texel = 1.0 / camera.fx
-            lamp["kind"], lamp["toward_W"], lamp["strength"] = 0, lighting.direction_W, lighting.sun
+            lamp["toward_W"], lamp["strength"] = lighting.direction_W, lighting.sun
             lamp["map"], lamp["texel"] = index * LAMPS, texel
             lamp["penumbra"] = lighting.penumbra_m / (texel * FAR_AWAY * radius)
         self._skies.push()

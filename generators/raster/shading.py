@@ -189,35 +189,10 @@ def lit_by(
     v: wp.vec3,
 ) -> Light:
     """Return what a surface at p_W gives back of a lamp's light, shadows included."""
-    light = Light()
-    if lamp.kind == 0:
-        cosine = wp.dot(n, lamp.toward_W)
-        if cosine <= 0.0:
-            return light
-        light = reflected(base, metallic, head_on, a, n, v, lamp.toward_W, cosine, lamp.strength)
-    else:
-        cosine = float(0.0)
-        samples = wp.where(lamp.kind == 2, 4, 1)
-        for k in range(samples):
-            at = lamp.at_W
-            if lamp.kind == 2:
-                at += lamp.across_W * (float(k % 2) - 0.5) + lamp.along_W * (float(k // 2) - 0.5)
-            to = at - p_W
-            distance = wp.length(to)
-            l = to / distance
-            facing = wp.dot(n, l)
-            if lamp.kind == 2:
-                share = wp.max(-wp.dot(l, lamp.toward_W), 0.0) / 4.0
-            else:
-                share = 1.0
-            if facing > 0.0 and share > 0.0:
-                cosine = wp.max(cosine, facing)
-                strength = lamp.strength * (share / (distance * distance))
-                one = reflected(base, metallic, head_on, a, n, v, l, facing, strength)
-                light.diffuse += one.diffuse
-                light.mirror += one.mirror
-        if cosine == 0.0:
-            return light
+    cosine = wp.dot(n, lamp.toward_W)
+    if cosine <= 0.0:
+        return Light()
+    light = reflected(base, metallic, head_on, a, n, v, lamp.toward_W, cosine, lamp.strength)
     if lamp.map >= 0:
         part = arriving(lights, lamp, p_W, cosine)
         light.diffuse *= part
@@ -410,10 +385,7 @@ def calm_light(
                 uv = ray_at(views, view, x + far * (c % 2), y + far * (c // 2))
                 z = float(wp.float64(1.0) / value(look.facet.over_z, uv))
                 p_W = views.p_WC[view] + ray_of(views, view, uv) * z
-                l = lamp.toward_W
-                if lamp.kind != 0:
-                    l = wp.normalize(lamp.at_W - p_W)
-                corners[c] = in_map(lights, lamp, p_W, wp.dot(n, l))
+                corners[c] = in_map(lights, lamp, p_W, wp.dot(n, lamp.toward_W))
             if not settled(lights, lamp, corners[0], corners[1], corners[2], corners[3]):
                 return False
     return True
