@@ -6,20 +6,13 @@ import numpy as np
 from jaxtyping import Float
 
 from calibration.rollout.twin import FastTwin, Stretches
-from calibration.segments import (
-    BIN_S,
-    Segments,
-    bare,
-    commands_of,
-    measured_noise,
-    signals_of,
-)
+from calibration.segments import BIN_S, Segments, commands_of, signals_of, starting_at
 from envs.errors import CalibrationError
 from envs.stage.scene import Scene
 from envs.telemetry.filtering import reach_s
 from envs.telemetry.trajectory import Trajectory
 from envs.world.actuators import ActuatorParameters
-from envs.world.replay import START_CUTOFF_HZ, smooth_state, stage_columns
+from envs.world.replay import START_CUTOFF_HZ, stage_columns
 
 LONGEST_S = 10.0
 """Longer runs are cut: a robot that follows its commands forgets where it started long before."""
@@ -66,20 +59,16 @@ def cut_runs(scene: Scene, trajectory: Trajectory) -> Segments:
         own = (b - a - skipped) // width
         part = values[a + skipped : a + skipped + own * width]
         measured[k, :own] = part.reshape(own, width, *values.shape[1:]).mean(axis=1)
-    q, qd = smooth_state(trajectory, START_CUTOFF_HZ)
-    return Segments(
-        scene=bare(scene),
+    return starting_at(
+        start,
+        scene=scene,
         joints=joints,
-        actuators=ActuatorParameters.from_joints(scene.robot, joints),
-        dt_s=dt_s,
         command=command,
-        start=start,
+        data=trajectory,
         skipped=skipped,
-        q=q[start],
-        qd=qd[start],
         signals=signals,
+        values=values,
         measured=measured,
-        noise=measured_noise(trajectory, values, signals, width),
     )
 
 

@@ -105,16 +105,53 @@ def cut_segments(
     width, skipped = round(BIN_S / dt_s), round(SKIPPED_S / dt_s)
     bins = round((LENGTH_S - SKIPPED_S) / BIN_S)
     start = _starts(train, skipped + bins * width, count)
-    q, qd = smooth_state(train, START_CUTOFF_HZ)
-
     signals, values = signals_of(train)
     rows = start[:, None] + skipped + np.arange(bins * width)
     measured = values[rows].reshape(len(start), bins, width, *values.shape[1:]).mean(axis=2)
+    return starting_at(
+        start,
+        scene=scene,
+        joints=joints,
+        command=command,
+        data=train,
+        skipped=skipped,
+        signals=signals,
+        values=values,
+        measured=measured,
+    )
+
+
+def starting_at(
+    start: Int[np.ndarray, "segment"],
+    *,
+    scene: Scene,
+    joints: tuple[str, ...],
+    command: Float[np.ndarray, "time joint"],
+    data: Trajectory,
+    skipped: int,
+    signals: tuple[str, ...],
+    values: Float[np.ndarray, "time joint signal"],
+    measured: Float[np.ndarray, "segment bin joint signal"],
+) -> Segments:
+    """Return segments with the state that each starts from and the noise of what was measured.
+
+    Args:
+        start: First sample of each.
+        scene: With the robot and a drive for each joint.
+        joints: In the stage's order.
+        command: Of the whole recording.
+        data: The part of it that states and noise are taken from.
+        skipped: See `Segments`.
+        signals: Of `data`, see `signals_of`.
+        values: Of `data`.
+        measured: See `Segments`.
+    """
+    q, qd = smooth_state(data, START_CUTOFF_HZ)
     return Segments(
         scene=bare(scene),
         joints=joints,
         actuators=ActuatorParameters.from_joints(scene.robot, joints),
-        dt_s=dt_s,
+        dt_s=data.dt_s,
         command=command,
         start=start,
         skipped=skipped,
@@ -122,7 +159,7 @@ def cut_segments(
         qd=qd[start],
         signals=signals,
         measured=measured,
-        noise=measured_noise(train, values, signals, width),
+        noise=measured_noise(data, values, signals, round(BIN_S / data.dt_s)),
     )
 
 
