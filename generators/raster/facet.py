@@ -135,3 +135,12 @@ def ray_at(views: Views, view: int, x: int, y: int) -> wp.vec2:
     if views.distorted != 0:
         return views.rays[view, y * views.width + x]
     return wp.vec2(float(x), float(y))
+
+
+@wp.func
+def ray_of(views: Views, view: int, uv: wp.vec2) -> wp.vec3:
+    """Return the direction in the world along which depth grows by one."""
+    lens = views.lens[view]
+    x = (uv[0] - float(lens[2])) / float(lens[0])
+    y = (uv[1] - float(lens[3])) / float(lens[1])
+    return views.R_WC[view] * wp.vec3(x, y, 1.0)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from generators.raster import occlusion, shading, smoothing
+from generators.raster import occlusion, reflection, shading, smoothing
 from generators.raster.buffer import VisibilityBuffer
 from generators.raster.geometry import Instances
 from generators.raster.layout import Geometry
@@ -39,7 +39,7 @@ class Shader:
         self._uniform = wp.zeros(self._tiles, dtype=wp.uint32, device=device)
         self._calm = wp.zeros(self._tiles, dtype=wp.int32, device=device)
         knots = (count, 3 * self._tiles[1], 8)
-        self._knots = wp.zeros(knots, dtype=shading.Light, device=device)
+        self._knots = wp.zeros(knots, dtype=reflection.Light, device=device)
         self._raw = wp.zeros(half, dtype=wp.float32, device=device)
         self._hidden = wp.zeros(half, dtype=wp.float32, device=device)
         taps = int(occlusion.TAPS)

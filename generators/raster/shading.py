@@ -1,23 +1,17 @@
 # mypy: ignore-errors
 # What Warp compiles is Python in its looks alone: types are calls there, which mypy does not know.
-"""Light on what the visibility buffer holds: metallic-roughness surfaces under lamps and a sky."""
+"""Light on what the visibility buffer holds: surfaces under lamps and a sky."""
 
 import warp as wp
 
 from generators.raster import tables
-from generators.raster.facet import (
-    NOTHING,
-    Facet,
-    facet_of,
-    ray_at,
-    smooth_normal,
-    value,
-    weights,
-)
-from generators.raster.layout import Geometry, Lamp, Lights, Looks, Paint, Views
+from generators.raster.facet import NOTHING, ray_at, ray_of, smooth_normal, value, weights
+from generators.raster.layout import Geometry, Lights, Looks, Views
+from generators.raster.look import Look, bumped, color_at, look_at, texture_at
 from generators.raster.occlusion import EMPTY, open_to_sky
-from generators.raster.shadow import arriving, in_map, settled
-from generators.raster.sky import given_back, mirrored, seen_towards
+from generators.raster.reflection import Light, ambient, lit_by, mixed
+from generators.raster.shadow import in_map, settled
+from generators.raster.sky import seen_towards
 from generators.raster.texturing import sample
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
@@ -32,193 +26,6 @@ CELL = wp.constant(5)
 """Pixels between which light on a large triangle is interpolated, where it has no shadow's edge."""
 
 
-@wp.struct
-class Light:
-    """What comes from a surface: by its colour, which images may multiply, and beside it."""
-
-    diffuse: wp.vec3
-    mirror: wp.vec3
-
-
-@wp.struct
-class Look:
-    """A facet with all that its pixels have in common.
-
-    Attributes:
-        facet: Of the visibility buffer.
-        paint: Of its instance.
-        per_metre: How far texture coordinates move on it; −1 where it has no image.
-    """
-
-    facet: Facet
-    paint: Paint
-    per_metre: wp.float32
-
-
-@wp.func
-def texture_scale(geometry: Geometry, facet: Facet) -> float:
-    """Return how far texture coordinates move on a triangle, per metre."""
-    t = 3 * facet.triangle
-    p = geometry.corners[t + 1] - geometry.corners[t]
-    q = geometry.corners[t + 2] - geometry.corners[t]
-    a = geometry.uvs[t + 1] - geometry.uvs[t]
-    b = geometry.uvs[t + 2] - geometry.uvs[t]
-    area = wp.length(wp.cross(p, q))
-    return wp.sqrt(wp.abs(a[0] * b[1] - a[1] * b[0]) / wp.max(area, 1e-20))
-
-
-@wp.func
-def bumped(
-    geometry: Geometry,
-    looks: Looks,
-    facet: Facet,
-    n: wp.vec3,
-    number: int,
-    uv: wp.vec2,
-    step: float,
-) -> wp.vec3:
-    """Return the normal that a normal map gives, from the tangents of the triangle."""
-    t = 3 * facet.triangle
-    p = geometry.corners[t + 1] - geometry.corners[t]
-    q = geometry.corners[t + 2] - geometry.corners[t]
-    a = geometry.uvs[t + 1] - geometry.uvs[t]
-    b = geometry.uvs[t + 2] - geometry.uvs[t]
-    area = a[0] * b[1] - a[1] * b[0]
-    if wp.abs(area) < 1e-20:
-        return n
-    tangent = facet.R_WS * ((p * b[1] - q * a[1]) / area)
-    tangent = wp.normalize(tangent - n * wp.dot(n, tangent))
-    # The image's t runs the way that keeps the texture the right way round.
-    other = wp.cross(n, tangent) * wp.sign(area)
-    m = sample(looks, number, uv, step)
-    return wp.normalize(tangent * m[0] + other * m[1] + n * m[2])
-
-
-@wp.func
-def reflected(
-    base: wp.vec3,
-    metallic: float,
-    head_on: wp.vec3,
-    a: float,
-    n: wp.vec3,
-    v: wp.vec3,
-    l: wp.vec3,
-    cosine: float,
-    strength: wp.vec3,
-) -> Light:
-    """Return what a surface gives back of one lamp's light.
-
-    GGX (Walter et al., Microfacet models for refraction through rough surfaces, EGSR 2007) with
-    Smith's shadowing as approximated by Hammon (PBR diffuse lighting for GGX+Smith, GDC 2017) and
-    Schlick's Fresnel term; Lambert below it.
-
-    Args:
-        base: Colour.
-        metallic: 0 or 1, or between where the two meet.
-        head_on: What is reflected head-on.
-        a: Roughness squared.
-        n: Normal.
-        v: Unit vector to the camera.
-        l: Unit vector to the lamp.
-        cosine: n · l, above 0.
-        strength: What a white surface that faces the lamp gives back.
-    """
-    h = wp.normalize(l + v)
-    nh = wp.clamp(wp.dot(n, h), 0.0, 1.0)
-    nv = wp.max(wp.abs(wp.dot(n, v)), 1e-3)
-    vh = 1.0 - wp.clamp(wp.dot(v, h), 0.0, 1.0)
-    square = a * a
-    d = nh * nh * (square - 1.0) + 1.0
-    smith = 0.5 / wp.max(2.0 * cosine * nv * (1.0 - a) + (cosine + nv) * a, 1e-4)
-    fifth = vh * vh * vh * vh * vh
-    fresnel = head_on * (1.0 - fifth) + wp.vec3(fifth, fifth, fifth)
-    # D is taken times π, since the strength is an irradiance over π.
-    mirror = fresnel * (square / (d * d) * smith)
-    diffuse = wp.cw_mul(wp.vec3(1.0, 1.0, 1.0) - fresnel, base) * (1.0 - metallic)
-    light = Light()
-    light.diffuse = wp.cw_mul(diffuse, strength) * cosine
-    light.mirror = wp.cw_mul(mirror, strength) * cosine
-    return light
-
-
-@wp.func
-def ambient(
-    lights: Lights,
-    view: int,
-    base: wp.vec3,
-    metallic: float,
-    head_on: wp.vec3,
-    rough: float,
-    n: wp.vec3,
-    v: wp.vec3,
-) -> Light:
-    """Return what a surface gives back of the sky's light.
-
-    What a rough surface reflects is approximated after Karis, Physically based shading on mobile,
-    Unreal Engine, 2014.
-    """
-    nv = wp.clamp(wp.abs(wp.dot(n, v)), 0.0, 1.0)
-    x = 1.0 - rough
-    y = 0.0425 - 0.0275 * rough
-    z = 1.04 - 0.572 * rough
-    w = 0.022 * rough - 0.04
-    # Karis's exp2(−9.28·nv), as near as his fit is to the truth.
-    fade = (1.0 - nv) * (1.0 - nv)
-    low = wp.min(x * x, fade * fade * (1.0 - nv)) * x + y
-    scale = -1.04 * low + z
-    offset = 1.04 * low + w
-    r = n * (2.0 * wp.dot(n, v)) - v
-    mirror = head_on * scale + wp.vec3(offset, offset, offset)
-    diffuse = wp.cw_mul(wp.vec3(1.0, 1.0, 1.0) - mirror, base) * (1.0 - metallic)
-    light = Light()
-    light.diffuse = wp.cw_mul(diffuse, given_back(lights, view, n))
-    light.mirror = wp.cw_mul(mirror, mirrored(lights, view, r, rough))
-    return light
-
-
-@wp.func
-def lit_by(
-    lights: Lights,
-    lamp: Lamp,
-    p_W: wp.vec3,
-    base: wp.vec3,
-    metallic: float,
-    head_on: wp.vec3,
-    a: float,
-    n: wp.vec3,
-    v: wp.vec3,
-) -> Light:
-    """Return what a surface at p_W gives back of a lamp's light, shadows included."""
-    cosine = wp.dot(n, lamp.toward_W)
-    if cosine <= 0.0:
-        return Light()
-    light = reflected(base, metallic, head_on, a, n, v, lamp.toward_W, cosine, lamp.strength)
-    if lamp.map >= 0:
-        part = arriving(lights, lamp, p_W, cosine)
-        light.diffuse *= part
-        light.mirror *= part
-    return light
-
-
-@wp.func
-def look_at(geometry: Geometry, views: Views, looks: Looks, view: int, entry: wp.uint64) -> Look:
-    """Return what the pixels of an entry's triangle have in common."""
-    look = Look()
-    look.facet = facet_of(geometry, views, view, entry)
-    look.paint = looks.paints[view, look.facet.instance]
-    look.per_metre = texture_step(geometry, look.facet, look.paint)
-    return look
-
-
-@wp.func
-def ray_of(views: Views, view: int, uv: wp.vec2) -> wp.vec3:
-    """Return the direction in the world along which depth grows by one."""
-    lens = views.lens[view]
-    x = (uv[0] - float(lens[2])) / float(lens[0])
-    y = (uv[1] - float(lens[3])) / float(lens[1])
-    return views.R_WC[view] * wp.vec3(x, y, 1.0)
-
-
 @wp.func
 def behind(lights: Lights, views: Views, view: int, uv: wp.vec2) -> wp.vec3:
     """Return what is seen where nothing is: the dome, or the backdrop."""
@@ -226,35 +33,6 @@ def behind(lights: Lights, views: Views, view: int, uv: wp.vec2) -> wp.vec3:
         return lights.skies[view].backdrop
     ray = ray_of(views, view, uv)
     return seen_towards(lights, view, ray) * lights.skies[view].exposure
-
-
-@wp.func
-def texture_at(geometry: Geometry, views: Views, view: int, look: Look, uv: wp.vec2) -> wp.vec3:
-    """Return the texture coordinates at an undistorted pixel, and how far a pixel moves them."""
-    facet = look.facet
-    z = wp.float64(1.0) / value(facet.over_z, uv)
-    weight = weights(facet, uv, z)
-    t = 3 * facet.triangle
-    st = geometry.uvs[t] * weight[0] + geometry.uvs[t + 1] * weight[1]
-    st = st + geometry.uvs[t + 2] * weight[2]
-    v = wp.normalize(ray_of(views, view, uv))
-    slant = wp.max(wp.abs(wp.dot(facet.normal_W, v)), 0.1)
-    step = look.per_metre * float(z) / (float(views.lens[view][0]) * wp.sqrt(slant))
-    return wp.vec3(st[0], st[1], step)
-
-
-@wp.func
-def color_at(looks: Looks, paint: Paint, at: wp.vec3) -> wp.vec3:
-    """Return by what the images of a paint multiply its colour."""
-    color = wp.vec3(1.0, 1.0, 1.0)
-    st = wp.vec2(at[0], at[1])
-    if paint.base_image >= 0:
-        m = sample(looks, paint.base_image, st, at[2])
-        color = wp.vec3(m[0], m[1], m[2])
-    if paint.pattern_image >= 0:
-        m = sample(looks, paint.pattern_image, st, at[2])
-        color = wp.cw_mul(color, wp.vec3(m[0], m[1], m[2]))
-    return color
 
 
 @wp.func
@@ -346,16 +124,6 @@ def developed(light: wp.vec3, to_srgb: wp.array(dtype=wp.uint8)) -> wp.vec3ub:
 
 
 @wp.func
-def texture_step(geometry: Geometry, facet: Facet, paint: Paint) -> float:
-    """Return `texture_scale` where a paint has an image; else −1, and none is looked up."""
-    images = wp.max(wp.max(paint.base_image, paint.pattern_image), paint.emissive_image)
-    images = wp.max(images, wp.max(paint.roughness_image, paint.metallic_image))
-    if wp.max(images, paint.normal_image) < 0:
-        return -1.0
-    return texture_scale(geometry, facet)
-
-
-@wp.func
 def calm_light(
     geometry: Geometry,
     views: Views,
@@ -389,15 +157,6 @@ def calm_light(
             if not settled(lights, lamp, corners[0], corners[1], corners[2], corners[3]):
                 return False
     return True
-
-
-@wp.func
-def mixed(a: Light, b: Light, share: float) -> Light:
-    """Return what lies between two lights."""
-    light = Light()
-    light.diffuse = a.diffuse * (1.0 - share) + b.diffuse * share
-    light.mirror = a.mirror * (1.0 - share) + b.mirror * share
-    return light
 
 
 @wp.kernel

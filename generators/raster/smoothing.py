@@ -7,8 +7,9 @@ import warp as wp
 from generators.raster import tables
 from generators.raster.facet import NOTHING
 from generators.raster.layout import Geometry, Lights, Looks, Views
+from generators.raster.look import Look, look_at
 from generators.raster.occlusion import open_to_sky
-from generators.raster.shading import Look, behind, light_at, look_at
+from generators.raster.shading import behind, light_at
 from generators.raster.visibility import SAMPLES, place_of, seen_at
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 0})
