@@ -7,9 +7,10 @@ import numpy as np
 
 from assets import catalog
 from conf.outcome import Prepared
-from conf.schema import RecordingConfig, named_recording
+from conf.schema import named_recording
 from conf.session import STAGE, Session
 from conf.starting import start_path, write_start
+from conf.telemetry import RecordingConfig
 from envs.errors import RecordingError
 from envs.stage.layers import write_rig
 from envs.stage.library import robot_asset

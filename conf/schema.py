@@ -23,8 +23,9 @@ from assets import catalog
 from conf.checks import between
 from conf.imaging import CameraConfig, SensorConfig, optics
 from conf.split import Split, part
+from conf.telemetry import RecordingConfig
 from envs.errors import ConfigError, unknown
-from envs.telemetry.source import UNITS, RecordingSource, recording_source
+from envs.telemetry.source import UNITS
 from generators.labels.conventions import Label
 from generators.optics import Optics
 from generators.ranges import Ranges
@@ -72,85 +73,6 @@ class Engine(Enum):
 
     twin = "twin"
     bullet = "bullet"
-
-
-@dataclass
-class TimeConfig:
-    """Where a stream's time stamps are; see envs/telemetry/source.py."""
-
-    source: str = MISSING
-    unit: str = ""
-
-
-@dataclass
-class SignalConfig:
-    """Where a signal is, its unit, and what it takes to read it right."""
-
-    source: str = ""
-    unit: str = MISSING
-    start: str = ""
-    columns: list[str] = field(default_factory=list)
-    signs: list[float] = field(default_factory=list)
-    offsets: list[float] = field(default_factory=list)
-    register_bits: int = 0
-    resample: str = ""
-
-
-@dataclass
-class StreamConfig:
-    """A topic, or the columns of a file, that share one clock."""
-
-    time: TimeConfig = field(default_factory=TimeConfig)
-    signals: dict[str, SignalConfig] = field(default_factory=dict)
-    topic: str = ""
-    joints: list[str] = field(default_factory=list)
-    file: str = ""
-    clock: str = ""
-    max_gap_s: float | None = None
-
-
-@dataclass
-class ServoConfig:
-    """The firmware of a hobby servo: see `calibration.servo_runs.Firmware`."""
-
-    gain: str = MISSING
-    duty_per_rad: float = MISSING
-    supply: str = MISSING
-
-
-@dataclass
-class RecordingConfig:
-    """A recording, how to read it, the robot that made it, and what of it trains and judges."""
-
-    name: str = MISSING
-    robot: str = ""
-    format: str = MISSING
-    path: str = MISSING
-    streams: dict[str, StreamConfig] = field(default_factory=dict)
-    joint_names: dict[str, str] = field(default_factory=dict)
-    episode: int = 0
-    truth: str = ""
-    train: Any = None
-    test: Any = None
-    runs: list[str] = field(default_factory=list)
-    servo: ServoConfig | None = None
-
-    def source(self) -> RecordingSource:
-        """Return the checked description that the readers take.
-
-        Raises:
-            RecordingError: A signal, unit or clock is unknown, or one is missing.
-        """
-        return recording_source(
-            {
-                "name": self.name,
-                "format": self.format,
-                "path": self.path,
-                "streams": {name: _given(asdict(s)) for name, s in self.streams.items()},
-                "joint_names": self.joint_names,
-                "episode": self.episode,
-            }
-        )
 
 
 @dataclass
@@ -328,15 +250,6 @@ class Config:
             test=part("recording.test", self.recording.test),
             train_fraction=self.calibration.train_fraction,
         )
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    """Return nested values without the empty ones, which stand for "not given" in a schema."""
-    return {
-        key: _given(value) if isinstance(value, dict) else value
-        for key, value in values.items()
-        if value not in ("", [], {}, None)
-    }
 
 
 def register() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from conf.schema import RecordingConfig
+from conf.telemetry import RecordingConfig
 from envs.errors import RecordingError
 from envs.telemetry.draft import unit_of
 from envs.telemetry.inspection import inspect

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from conf.schema import RecordingConfig
+from conf.telemetry import RecordingConfig
 from envs.errors import RecordingError
 from envs.telemetry.alignment import align
 from envs.telemetry.quality import Finding, check
