@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
 Pose = Float[np.ndarray, "4 4"]
 
@@ -28,12 +27,16 @@ def inverse(X_AB: Float[np.ndarray, "*n 4 4"]) -> Float[np.ndarray, "*n 4 4"]:
 
 def from_quaternion(wxyz: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "*n 3 3"]:
     """Return rotation matrices of quaternions (w, x, y, z), which need not be normalised."""
+    from scipy.spatial.transform import Rotation  # late: `--help` need not wait for scipy
+
     R: Float[np.ndarray, "*n 3 3"] = Rotation.from_quat(wxyz, scalar_first=True).as_matrix()
     return R
 
 
 def to_quaternion(R_AB: Float[np.ndarray, "*n 3 3"]) -> Float[np.ndarray, "*n 4"]:
     """Return unit quaternions in (w, x, y, z) order, with w ≥ 0."""
+    from scipy.spatial.transform import Rotation  # late: `--help` need not wait for scipy
+
     wxyz: Float[np.ndarray, "*n 4"] = Rotation.from_matrix(R_AB).as_quat(
         canonical=True, scalar_first=True
     )

@@ -1,6 +1,8 @@
 """The arrows of docs/design.md: who may import whom, and which library lives where."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,3 +66,10 @@ def test_each_library_stays_in_its_place() -> None:
             assert any(place == a or (a.endswith("/") and place.startswith(a)) for a in allowed), (
                 f"{place} imports {library}, which belongs in {allowed or 'the tests'}"
             )
+
+
+def test_the_command_line_answers_before_any_heavy_library_is_imported() -> None:
+    heavy = ["cv2", "matplotlib", "polars", "pxr", "pybullet", "scipy", "torch", "trimesh", "warp"]
+    code = f"import sys, run; print([name for name in {heavy} if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert answer.stdout.strip() == "[]", answer.stdout + answer.stderr

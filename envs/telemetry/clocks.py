@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.interpolate import CubicSpline
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import correlate
 
 from envs.errors import RecordingError
 
@@ -75,6 +72,8 @@ def fit_clocks(
     """
     if first.shape[1] != second.shape[1]:
         raise RecordingError(f"{first.shape[1]} channels cannot be laid over {second.shape[1]}")
+    from scipy.interpolate import CubicSpline  # late: `--help` need not wait for scipy
+
     if min(len(first_s), len(second_s)) < 4 * BLOCK_SAMPLES:
         raise RecordingError(f"clocks need {4 * BLOCK_SAMPLES} samples or more on either side")
     slow = max(float(np.median(np.diff(np.sort(t)))) for t in (first_s, second_s))
@@ -125,6 +124,8 @@ def _smooth(
     t_s: Float[np.ndarray, "sample"], values: Float[np.ndarray, "sample channel"], step: float
 ) -> tuple[Float[np.ndarray, "time"], Float[np.ndarray, "time channel"]]:
     """Return the signal on an even grid, smoothed."""
+    from scipy.ndimage import gaussian_filter1d  # late: `--help` need not wait for scipy
+
     order = np.argsort(t_s, kind="stable")
     t, x = t_s[order], values[order]
     grid = t[0] + step * np.arange(int((t[-1] - t[0]) / step) + 1)
@@ -142,6 +143,8 @@ def _coarse(
     most_s: float,
 ) -> float:
     """Return the offset at which the correlations of all channels add up to most."""
+    from scipy.signal import correlate  # late: `--help` need not wait for scipy
+
     total: Float[np.ndarray, lag] = np.zeros(len(a) + len(b) - 1)
     for x, y in zip(a.T, b.T, strict=True):
         total += np.abs(correlate((x - x.mean()) / x.std(), (y - y.mean()) / y.std()))
