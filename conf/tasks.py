@@ -1,15 +1,16 @@
-"""What each task does, in order: the only place where telemetry, twin, fit and pictures meet."""
+"""What each task does, in order: the only place where telemetry, twin, fit and pictures meet.
+
+What only a fit needs (torch, CMA-ES) is imported when one begins: the other tasks start at once.
+"""
 
 from dataclasses import replace
 from pathlib import Path
 
 from calibration.residuals import rmse
 from calibration.truth import read_truth
-from conf import looking, page, servoing, summary
+from conf import looking, page, summary
 from conf.auditing import rasterizer, validate
-from conf.calibrating import calibrate
 from conf.doctor import doctor
-from conf.exciting import excite
 from conf.exit_code import SALVAGED, WHOLE
 from conf.judging import judge, refuse
 from conf.outcome import Images, Judged, Outcome, Prepared, Replayed
@@ -68,6 +69,8 @@ def _replay(session: Session) -> None:
 
 def _calibrate(session: Session) -> None:
     if session.config.method is Method.servo:
+        from conf import servoing
+
         servoing.calibrate(session)
         return
     outcome = _before_and_after(session)
@@ -77,6 +80,8 @@ def _calibrate(session: Session) -> None:
 
 
 def _before_and_after(session: Session) -> Outcome:
+    from conf.calibrating import calibrate
+
     data = prepare_all(session)
     nominal = [replay(session, j, j.scene, "nominal") for j in data.judging]
     fit = calibrate(session, data.fitted)
@@ -89,6 +94,12 @@ def _before_and_after(session: Session) -> Outcome:
         after = replay(session, other, read_stage(stage), "calibrated")
         judged.append(Judged(other, {"nominal": before, "calibrated": after}))
     return Outcome(data.own, tuple(judged), fit)
+
+
+def _excite(session: Session) -> None:
+    from conf.exciting import excite
+
+    excite(session)
 
 
 def _generate(session: Session) -> None:
@@ -127,7 +138,7 @@ _TASKS = {
     Task.replay: _replay,
     Task.calibrate: _calibrate,
     Task.generate: _generate,
-    Task.excite: excite,
+    Task.excite: _excite,
     Task["import"]: looking.import_urdf,
     Task.inspect: looking.inspect,
     Task.validate: _validate,
