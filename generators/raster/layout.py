@@ -111,7 +111,6 @@ class Image:
         first: Its first texel; width, height of the first level; levels: how many there are.
         wrap_s: 0 repeat, 1 clamp, 2 mirror, 3 black beyond the edges; wrap_t along t.
         channel: −1 for all, or the one that is taken.
-        linear: Texels are values as they are, not sRGB.
         scale, bias: Of the values.
         along_s, along_t: Rows of [A | b]: the image is read at A·uv + b.
     """
@@ -123,7 +122,6 @@ class Image:
     wrap_s: wp.int32
     wrap_t: wp.int32
     channel: wp.int32
-    linear: wp.int32
     scale: wp.vec4
     bias: wp.vec4
     along_s: wp.vec3
@@ -158,14 +156,12 @@ class Looks:
     """All that colours are looked up in.
 
     Attributes:
-        texels: Of all images, RGBA in one word, R the lowest byte.
-        to_linear: Linear value of each sRGB byte.
+        texels: Of all images, RGBA of 16 bits each, R the lowest; colours are linear.
         to_srgb: sRGB byte of light, from 0 to LIGHT_RANGE in equal steps, softened where bright.
         paints: By view and instance.
     """
 
-    texels: wp.array(dtype=wp.uint32)
-    to_linear: wp.array(dtype=wp.float32)
+    texels: wp.array(dtype=wp.uint64)
     to_srgb: wp.array(dtype=wp.uint8)
     images: wp.array(dtype=Image)
     paints: wp.array2d(dtype=Paint)

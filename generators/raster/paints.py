@@ -9,7 +9,7 @@ import warp as wp
 
 from envs.stage.looks import Material
 from generators.raster.geometry import Instances
-from generators.raster.images import ImageList, pattern, record_type, srgb_to_linear
+from generators.raster.images import ImageList, pattern, record_type
 from generators.raster.layout import Looks, Paint
 from generators.raster.tables import LIGHT_RANGE, STEPS, developed
 from generators.raster.views import Mirror
@@ -37,7 +37,6 @@ class Painter:
         for record, shape in zip(self._plain, instances.shapes, strict=True):
             _describe(record, shape.material or DEFAULT, images)
         self._texels, self._images = images.upload(device)
-        self._linear = wp.array(srgb_to_linear(), dtype=wp.float32, device=device)
         light = np.linspace(0.0, LIGHT_RANGE, STEPS + 1)
         self._srgb = wp.array(developed(light), dtype=wp.uint8, device=device)
         self._mirror: Mirror | None = None
@@ -55,7 +54,7 @@ class Painter:
                     self._change(record, look)
         self._mirror.push()
         looks = Looks()
-        looks.texels, looks.images, looks.to_linear = self._texels, self._images, self._linear
+        looks.texels, looks.images = self._texels, self._images
         looks.paints, looks.to_srgb = self._mirror.array, self._srgb
         return looks
 
