@@ -140,7 +140,7 @@ def ray_at(views: Views, view: int, x: int, y: int) -> wp.vec2:
 @wp.func
 def ray_of(views: Views, view: int, uv: wp.vec2) -> wp.vec3:
     """Return the direction in the world along which depth grows by one."""
-    lens = views.lens[view]
-    x = (uv[0] - float(lens[2])) / float(lens[0])
-    y = (uv[1] - float(lens[3])) / float(lens[1])
+    slopes = views.slopes[view]
+    x = uv[0] * slopes[0] - slopes[2]
+    y = uv[1] * slopes[1] - slopes[3]
     return views.R_WC[view] * wp.vec3(x, y, 1.0)

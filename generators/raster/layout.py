@@ -49,6 +49,7 @@ class Views:
 
     Attributes:
         lens: fx, fy, cx, cy in pixels.
+        slopes: 1/fx, 1/fy, cx/fx, cy/fy: x/z is u·slopes[0] − slopes[2].
         reach: Near plane, far plane, m.
         R_WC: From each camera's axes to the world's.
         p_WC: Where each camera is, m.
@@ -64,6 +65,7 @@ class Views:
     height: wp.int32
     distorted: wp.int32
     lens: wp.array(dtype=wp.vec4d)
+    slopes: wp.array(dtype=wp.vec4)
     reach: wp.array(dtype=wp.vec2)
     R_WC: wp.array(dtype=wp.mat33)
     p_WC: wp.array(dtype=wp.vec3)
@@ -234,7 +236,7 @@ class Lights:
         skies: By view; lamps: by view and number.
         domes: Linear RGB of all pictures of what is all around, row after row.
         maps: The cameras that the shadow maps are drawn from.
-        depths: Their visibility buffers, one after another.
+        depths: 1/z of their texels, one map after another; 0 where nothing is.
         tiles: The largest and the least 1/z around each tile of each map.
         disc: Points that cover the unit disc evenly, where shadows are looked up.
     """
@@ -243,6 +245,6 @@ class Lights:
     domes: wp.array(dtype=wp.vec3)
     lamps: wp.array2d(dtype=Lamp)
     maps: Views
-    depths: wp.array(dtype=wp.uint64)
+    depths: wp.array(dtype=wp.float32)
     tiles: wp.array2d(dtype=wp.vec2)
     disc: wp.array(dtype=wp.vec2)

@@ -57,7 +57,7 @@ class LightRig:
         )
         self._skies = Mirror(count, Sky, device)
         self._lamps = Mirror((count, LAMPS), Lamp, device)
-        tiles = (count * LAMPS, (MAP_SIZE // 8) ** 2)
+        tiles = (count * LAMPS, (MAP_SIZE // int(shadow.TILE)) ** 2)
         self._bounds = wp.zeros(tiles, dtype=wp.vec2, device=device)
         self._texels = 1
         self._domes = Mirror(count, wp.vec3, device)
@@ -68,7 +68,8 @@ class LightRig:
         self.lights.tiles = wp.zeros(tiles, dtype=wp.vec2, device=device)
         points = disc(int(shadow.TAPS))
         self.lights.disc = wp.array(points, dtype=wp.vec2, device=device)
-        self.lights.depths = self._maps.target.seen
+        texels = self._maps.target.seen.shape
+        self.lights.depths = wp.zeros(texels, dtype=wp.float32, device=device)
 
     def set(self, scenarios: Sequence[Scenario]) -> None:
         """Draw the shadow maps of some scenarios."""
@@ -94,7 +95,10 @@ class LightRig:
         self.lights.maps = self._maps.views
         tiles = self._bounds.shape
         wp.launch(
-            shadow.bound_tiles, dim=tiles, inputs=[self.lights, self._bounds], device=self._device
+            shadow.bound_tiles,
+            dim=tiles,
+            inputs=[self.lights, self._maps.target.seen, self._bounds],
+            device=self._device,
         )
         wp.launch(
             shadow.widen_tiles,

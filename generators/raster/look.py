@@ -4,7 +4,7 @@
 
 import warp as wp
 
-from generators.raster.facet import Facet, facet_of, ray_of, value, weights
+from generators.raster.facet import Facet, facet_of, ray_of, weights
 from generators.raster.layout import Geometry, Looks, Paint, Views
 from generators.raster.texturing import sample
 
@@ -13,17 +13,17 @@ wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
 @wp.struct
 class Look:
-    """A facet with all that its pixels have in common.
+    """What the pixels of a triangle have in common.
 
     Attributes:
-        facet: Of the visibility buffer.
         paint: Of its instance.
         per_metre: How far texture coordinates move on it; −1 where it has no image.
+        facet: The triangle, where it has an image; else empty.
     """
 
-    facet: Facet
     paint: Paint
     per_metre: wp.float32
+    facet: Facet
 
 
 @wp.func
@@ -39,37 +39,34 @@ def texture_scale(geometry: Geometry, facet: Facet) -> float:
 
 
 @wp.func
-def texture_step(geometry: Geometry, facet: Facet, paint: Paint) -> float:
-    """Return `texture_scale` where a paint has an image; else −1, and none is looked up."""
-    images = wp.max(wp.max(paint.base_image, paint.pattern_image), paint.emissive_image)
-    images = wp.max(images, wp.max(paint.roughness_image, paint.metallic_image))
-    if wp.max(images, paint.normal_image) < 0:
-        return -1.0
-    return texture_scale(geometry, facet)
-
-
-@wp.func
 def look_at(geometry: Geometry, views: Views, looks: Looks, view: int, entry: wp.uint64) -> Look:
     """Return what the pixels of an entry's triangle have in common."""
     look = Look()
-    look.facet = facet_of(geometry, views, view, entry)
-    look.paint = looks.paints[view, look.facet.instance]
-    look.per_metre = texture_step(geometry, look.facet, look.paint)
+    item = int(entry & wp.uint64(0xFFFFFFFF)) // 64
+    paint = looks.paints[view, geometry.item_instance[item]]
+    look.paint = paint
+    look.per_metre = -1.0
+    images = wp.max(wp.max(paint.base_image, paint.pattern_image), paint.emissive_image)
+    images = wp.max(images, wp.max(paint.roughness_image, paint.metallic_image))
+    if wp.max(images, paint.normal_image) >= 0:
+        look.facet = facet_of(geometry, views, view, entry)
+        look.per_metre = texture_scale(geometry, look.facet)
     return look
 
 
 @wp.func
-def texture_at(geometry: Geometry, views: Views, view: int, look: Look, uv: wp.vec2) -> wp.vec3:
+def texture_at(
+    geometry: Geometry, views: Views, view: int, look: Look, uv: wp.vec2, z: float
+) -> wp.vec3:
     """Return the texture coordinates at an undistorted pixel, and how far a pixel moves them."""
     facet = look.facet
-    z = wp.float64(1.0) / value(facet.over_z, uv)
-    weight = weights(facet, uv, z)
+    weight = weights(facet, uv, wp.float64(z))
     t = 3 * facet.triangle
     st = geometry.uvs[t] * weight[0] + geometry.uvs[t + 1] * weight[1]
     st = st + geometry.uvs[t + 2] * weight[2]
     v = wp.normalize(ray_of(views, view, uv))
     slant = wp.max(wp.abs(wp.dot(facet.normal_W, v)), 0.1)
-    step = look.per_metre * float(z) / (float(views.lens[view][0]) * wp.sqrt(slant))
+    step = look.per_metre * z / (float(views.lens[view][0]) * wp.sqrt(slant))
     return wp.vec3(st[0], st[1], step)
 
 

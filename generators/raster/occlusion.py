@@ -16,7 +16,10 @@ wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 TILE = wp.constant(8)
 """Pixels of the half-size picture along the edge of a tile."""
 
-TAPS = wp.constant(10)
+CELL = wp.constant(8)
+"""Pixels of the whole picture along the edge of a cell; four cells make a tile."""
+
+TAPS = wp.constant(8)
 RADIUS_M = wp.constant(0.12)
 MOST_PIXELS = wp.constant(48.0)
 """Of the half-size picture, that a point looks away."""
@@ -30,12 +33,8 @@ def point(views: Views, view: int, depth: wp.array3d(dtype=wp.float32), x: int, 
     """Return the point in the camera that a pixel shows; far away where it shows nothing."""
     z = wp.min(depth[view, y, x], 1e4)
     uv = ray_at(views, view, x, y)
-    lens = views.lens[view]
-    return wp.vec3(
-        (uv[0] - float(lens[2])) / float(lens[0]) * z,
-        (uv[1] - float(lens[3])) / float(lens[1]) * z,
-        z,
-    )
+    slopes = views.slopes[view]
+    return wp.vec3((uv[0] * slopes[0] - slopes[2]) * z, (uv[1] * slopes[1] - slopes[3]) * z, z)
 
 
 @wp.func
@@ -46,22 +45,140 @@ def number_of(entry: wp.uint64) -> wp.uint32:
     return wp.uint32(entry & wp.uint64(0xFFFFFFFF))
 
 
+@wp.func_native("""
+    const float* const z_of = depth.data + view * width * height;
+    const wp::vec2* const seen = rays.data + view * width * height;
+    const wp::vec2* const taps = disc.data + turn * 8;
+    float risen[8];
+    for (int k = 0; k < 8; ++k) {
+        int i = 2 * (x + (int)(radius * taps[k][0])), j = 2 * (y + (int)(radius * taps[k][1]));
+        i = i < 0 ? 0 : (i < width - 1 ? i : width - 1);
+        j = j < 0 ? 0 : (j < height - 1 ? j : height - 1);
+        float u = (float)i, v = (float)j;
+        if (distorted) {
+            u = seen[j * width + i][0];
+            v = seen[j * width + i][1];
+        }
+        const float far_z = z_of[j * width + i], z = far_z < 1e4f ? far_z : 1e4f;
+        const float dx = (u * slopes[0] - slopes[2]) * z - p[0];
+        const float dy = (v * slopes[1] - slopes[3]) * z - p[1], dz = z - p[2];
+        const float square = dx * dx + dy * dy + dz * dz + 1e-6f;
+        const float rise = (dx * n[0] + dy * n[1] + dz * n[2]) / ::sqrtf(square) - 0.08f;
+        const float fade = 1.0f - square * (1.0f / (2.5f * 0.12f * 0.12f));
+        risen[k] = rise > 0.0f && fade > 0.0f ? rise * fade : 0.0f;
+    }
+    float total = 0.0f;
+    for (int k = 0; k < 8; ++k) total += risen[k];
+    return total;
+""")
+def rises(
+    depth: wp.array3d(dtype=wp.float32),
+    rays: wp.array2d(dtype=wp.vec2),
+    view: int,
+    width: int,
+    height: int,
+    distorted: int,
+    slopes: wp.vec4,
+    x: int,
+    y: int,
+    p: wp.vec3,
+    n: wp.vec3,
+    radius: float,
+    disc: wp.array2d(dtype=wp.vec2),
+    turn: int,
+) -> float:
+    """Return how far the taps around a point rise over its surface, in sum.
+
+    In C++ so that a CPU's compiler takes several taps in one go; see `Views` for what it reads.
+
+    Args:
+        depth: Of the pixels, m.
+        rays: Undistorted pixels, where the lens distorts.
+        view: Which camera.
+        width: Of the picture; height: likewise.
+        height: Of the picture.
+        distorted: Whether the lens distorts.
+        slopes: Of the lens.
+        x: Of the point in the half-size picture; y likewise.
+        y: Of the point.
+        p: The point in the camera, m.
+        n: Its normal there.
+        radius: Within which it looks, in pixels of the half-size picture.
+        disc: Taps in a disc of radius one, by turn.
+        turn: Which of them.
+    """
+    ...
+
+
+@wp.func_native("""
+    const int whole = depth.shape[2];
+    const float* const z_of = depth.data + view * depth.shape[1] * whole;
+    const float* const part = hidden.data + view * width * height;
+    float values[16], weights[16];
+    for (int k = 0; k < 16; ++k) {
+        const int i = x - 2 + k % 4, j = y - 2 + k / 4;
+        const bool inside = i >= 0 && j >= 0 && i < width && j < height;
+        const int a = inside ? i : x, b = inside ? j : y;
+        const float away = z_of[2 * b * whole + 2 * a] - z, here = part[b * width + a];
+        const bool same = inside && away < 0.03f * z && away > -0.03f * z;
+        values[k] = same ? here : 0.0f;
+        weights[k] = same ? 1.0f : 0.0f;
+    }
+    float total = 0.0f, count = 0.0f;
+    for (int k = 0; k < 16; ++k) {
+        total += values[k];
+        count += weights[k];
+    }
+    return total / (count > 1.0f ? count : 1.0f);
+""")
+def mean_around(
+    depth: wp.array3d(dtype=wp.float32),
+    hidden: wp.array3d(dtype=wp.float32),
+    view: int,
+    x: int,
+    y: int,
+    width: int,
+    height: int,
+    z: float,
+) -> float:
+    """Return the mean of the 4 × 4 pixels of the half-size picture around one, at its depth."""
+    ...
+
+
 @wp.kernel
-def find_uniform(views: Views, seen: wp.array(dtype=wp.uint64), tiles: wp.array2d(dtype=wp.uint32)):
-    """Write the triangle that fills each tile; MIXED where there are several."""
+def find_uniform(
+    views: Views,
+    seen: wp.array(dtype=wp.uint64),
+    cells: wp.array2d(dtype=wp.uint32),
+    tiles: wp.array2d(dtype=wp.uint32),
+):
+    """Write the triangle that fills each tile, and each cell; MIXED where there are several."""
     view, tile = wp.tid()
-    wide = 2 * TILE
-    across = (views.width + wide - 1) // wide
-    x = (tile % across) * wide
-    y = (tile // across) * wide
+    across = (views.width + 2 * CELL - 1) // (2 * CELL)
+    cells_across = (views.width + CELL - 1) // CELL
     start = view * views.width * views.height
-    first = number_of(seen[start + y * views.width + x])
-    for j in range(y, wp.min(y + wide, views.height)):
-        for i in range(x, wp.min(x + wide, views.width)):
-            if number_of(seen[start + j * views.width + i]) != first:
-                tiles[view, tile] = MIXED
-                return
-    tiles[view, tile] = first
+    alike = MIXED
+    for c in range(4):
+        column = 2 * (tile % across) + c % 2
+        row = 2 * (tile // across) + c // 2
+        x = column * CELL
+        y = row * CELL
+        if x >= views.width or y >= views.height:
+            continue
+        first = number_of(seen[start + y * views.width + x])
+        found = first
+        for j in range(y, wp.min(y + CELL, views.height)):
+            for i in range(x, wp.min(x + CELL, views.width)):
+                if number_of(seen[start + j * views.width + i]) != first:
+                    found = MIXED
+            if found == MIXED:
+                break
+        cells[view, row * cells_across + column] = found
+        if c == 0:
+            alike = found
+        elif found != alike:
+            alike = MIXED
+    tiles[view, tile] = alike
 
 
 @wp.kernel
@@ -83,17 +200,21 @@ def occlude(
     x_end = wp.min((column + 1) * TILE, (views.width + 1) // 2)
     y_end = wp.min((row + 1) * TILE, (views.height + 1) // 2)
     focal = float(views.lens[view][0])
-    nearest = float(1e30)
-    for y in range(row * TILE, y_end):
-        for x in range(column * TILE, x_end):
-            nearest = wp.min(nearest, depth[view, 2 * y, 2 * x])
-    reach = wp.min(0.5 * focal * RADIUS_M / nearest, MOST_PIXELS)
-    around = int(wp.ceil(reach / float(TILE)))
     alike = tiles[view, tile]
-    for j in range(wp.max(row - around, 0), wp.min(row + around + 1, down)):
-        for i in range(wp.max(column - around, 0), wp.min(column + around + 1, across)):
-            if tiles[view, j * across + i] != alike:
-                alike = MIXED
+    if alike != MIXED:
+        # 1/z is linear on a triangle: the nearest of its points is at a corner of the tile.
+        right = wp.min((column + 1) * 2 * TILE, views.width) - 1
+        bottom = wp.min((row + 1) * 2 * TILE, views.height) - 1
+        upper = wp.min(
+            depth[view, row * 2 * TILE, column * 2 * TILE], depth[view, row * 2 * TILE, right]
+        )
+        lower = wp.min(depth[view, bottom, column * 2 * TILE], depth[view, bottom, right])
+        reach = wp.min(0.5 * focal * RADIUS_M / wp.min(upper, lower), MOST_PIXELS)
+        around = int(wp.ceil(reach / float(TILE)))
+        for j in range(wp.max(row - around, 0), wp.min(row + around + 1, down)):
+            for i in range(wp.max(column - around, 0), wp.min(column + around + 1, across)):
+                if tiles[view, j * across + i] != alike:
+                    alike = MIXED
     calm[view, tile] = wp.where(alike != MIXED, 1, 0)
     R_CW = wp.transpose(views.R_WC[view])
     for y in range(row * TILE, y_end):
@@ -107,15 +228,10 @@ def occlude(
             radius = wp.min(0.5 * focal * RADIUS_M / z, MOST_PIXELS)
             # The disc is turned from pixel to pixel; the blur after this averages it away.
             turn = (x % 4) * 4 + y % 4
-            total = float(0.0)
-            for k in range(TAPS):
-                i = wp.clamp(2 * (x + int(radius * disc[turn, k][0])), 0, views.width - 1)
-                j = wp.clamp(2 * (y + int(radius * disc[turn, k][1])), 0, views.height - 1)
-                to = point(views, view, depth, i, j) - p
-                square = wp.dot(to, to) + 1e-6
-                rise = wp.dot(to, n) / wp.sqrt(square)
-                fade = wp.max(1.0 - square / (2.5 * RADIUS_M * RADIUS_M), 0.0)
-                total += wp.max(rise - 0.08, 0.0) * fade
+            total = rises(
+                depth, views.rays, view, views.width, views.height, views.distorted,
+                views.slopes[view], x, y, p, n, radius, disc, turn,
+            )  # fmt: skip
             hidden[view, y, x] = 2.2 / float(TAPS) * total
 
 
@@ -140,14 +256,7 @@ def blur(
                 blurred[view, y, x] = 0.0
                 continue
             z = depth[view, 2 * y, 2 * x]
-            total = float(0.0)
-            count = float(0.0)
-            for j in range(wp.max(y - 2, 0), wp.min(y + 2, height)):
-                for i in range(wp.max(x - 2, 0), wp.min(x + 2, width)):
-                    if wp.abs(depth[view, 2 * j, 2 * i] - z) < 0.03 * z:
-                        total += hidden[view, j, i]
-                        count += 1.0
-            blurred[view, y, x] = total / wp.max(count, 1.0)
+            blurred[view, y, x] = mean_around(depth, hidden, view, x, y, width, height, z)
 
 
 @wp.func
@@ -160,6 +269,8 @@ def open_to_sky(
     z: float,
 ) -> float:
     """Return how much of the sky a pixel of the whole picture sees, from those of its surface."""
+    if x % 2 == 0 and y % 2 == 0:
+        return wp.clamp(1.0 - hidden[view, y // 2, x // 2], 0.0, 1.0)
     total = float(0.0)
     weights = float(0.0)
     for j in range(y // 2, wp.min(y // 2 + 1 + y % 2, hidden.shape[1])):

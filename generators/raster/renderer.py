@@ -98,7 +98,7 @@ class RasterRenderer:
         )
         if colors:
             rgb = room(wp.vec3ub)
-            shader.shade(scenarios, depth, normal, rgb)
+            shader.shade(scenarios, depth, normal, smooth, rgb)
             if self._antialias:
                 shader.smooth(depth, smooth, rgb)
         else:

@@ -37,9 +37,11 @@ class Shader:
         half = (count, -(-height // 2), -(-width // 2))
         self._common: list[Any] = []
         self._uniform = wp.zeros(self._tiles, dtype=wp.uint32, device=device)
+        cell = int(occlusion.CELL)
+        self._cells = (count, -(-width // cell) * -(-height // cell))
+        self._filled = wp.zeros(self._cells, dtype=wp.uint32, device=device)
         self._calm = wp.zeros(self._tiles, dtype=wp.int32, device=device)
-        knots = (count, 3 * self._tiles[1], 8)
-        self._knots = wp.zeros(knots, dtype=reflection.Light, device=device)
+        self._knots = wp.zeros((*self._cells, 4), dtype=reflection.Light, device=device)
         self._raw = wp.zeros(half, dtype=wp.float32, device=device)
         self._hidden = wp.zeros(half, dtype=wp.float32, device=device)
         taps = int(occlusion.TAPS)
@@ -53,6 +55,7 @@ class Shader:
         scenarios: Sequence[Scenario],
         depth: wp.array,
         normal: wp.array,
+        smooth: wp.array,
         rgb: wp.array,
     ) -> None:
         """Write the colours of what the buffer holds, at the pixels' centres.
@@ -61,6 +64,7 @@ class Shader:
             scenarios: Those that the buffer was filled with.
             depth: Of the pixels, m.
             normal: Of their triangles, in the world.
+            smooth: The meshes' own normals, in the world.
             rgb: Where the colours go.
         """
         views, target, device = self._buffer.views, self._buffer.target, self._device
@@ -69,7 +73,7 @@ class Shader:
         wp.launch(
             occlusion.find_uniform,
             dim=self._tiles,
-            inputs=[views, target.seen, self._uniform],
+            inputs=[views, target.seen, self._filled, self._uniform],
             device=device,
         )
         wp.launch(
@@ -88,8 +92,8 @@ class Shader:
         self._common = [self._geometry, views, looks, self._rig.lights]
         wp.launch(
             shading.shade,
-            dim=(*self._tiles, 3),
-            inputs=[*self._common, target.seen, depth, self._hidden, self._uniform],
+            dim=self._cells,
+            inputs=[*self._common, target.seen, depth, normal, smooth, self._hidden, self._filled],
             outputs=[self._knots, rgb],
             device=device,
         )

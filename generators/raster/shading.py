@@ -5,25 +5,20 @@
 import warp as wp
 
 from generators.raster import tables
-from generators.raster.facet import NOTHING, ray_at, ray_of, smooth_normal, value, weights
-from generators.raster.layout import Geometry, Lights, Looks, Views
+from generators.raster.facet import NOTHING, ray_at, ray_of, value
+from generators.raster.layout import Geometry, Image, Lights, Looks, Paint, Views
 from generators.raster.look import Look, bumped, color_at, look_at, texture_at
-from generators.raster.occlusion import EMPTY, open_to_sky
+from generators.raster.occlusion import CELL, EMPTY, open_to_sky
 from generators.raster.reflection import Light, ambient, lit_by, mixed
+from generators.raster.rows import Colors, Row, develop, repeated
 from generators.raster.shadow import in_map, settled
 from generators.raster.sky import seen_towards
-from generators.raster.texturing import sample
+from generators.raster.texturing import level_of, sample
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
 LIGHT_RANGE = wp.constant(float(tables.LIGHT_RANGE))
 STEPS = wp.constant(float(tables.STEPS))
-
-TILE = wp.constant(16)
-"""Pixels along the edge of a tile, as in `occlusion`."""
-
-CELL = wp.constant(5)
-"""Pixels between which light on a large triangle is interpolated, where it has no shadow's edge."""
 
 
 @wp.func
@@ -44,6 +39,8 @@ def light_at(
     view: int,
     look: Look,
     uv: wp.vec2,
+    z: float,
+    n_W: wp.vec3,
     exposed: float,
     images: bool,
 ) -> Light:
@@ -57,13 +54,12 @@ def light_at(
         view: Which camera.
         look: What is seen.
         uv: Where it is seen.
+        z: Its depth there, m.
+        n_W: The mesh's own normal there.
         exposed: How much of the sky the point sees.
         images: Whether the images of its colour are looked up; else white stands for them.
     """
     result = Light()
-    facet = look.facet
-    z_exact = wp.float64(1.0) / value(facet.over_z, uv)
-    z = float(z_exact)
     ray = ray_of(views, view, uv)
     p_W = views.p_WC[view] + ray * z
     focus = lights.skies[view].focus_W
@@ -71,19 +67,21 @@ def light_at(
     backdrop = lights.skies[view].backdrop
     away_x = p_W[0] - focus[0]
     away_y = p_W[1] - focus[1]
-    away = wp.sqrt(away_x * away_x + away_y * away_y)
-    fade = wp.clamp((away - fade_m[0]) / (fade_m[1] - fade_m[0]), 0.0, 1.0)
-    if fade == 1.0:
-        result.mirror = backdrop
-        return result
+    square = away_x * away_x + away_y * away_y
+    fade = float(0.0)
+    if square > fade_m[0] * fade_m[0]:
+        fade = wp.min((wp.sqrt(square) - fade_m[0]) / (fade_m[1] - fade_m[0]), 1.0)
+        if fade == 1.0:
+            result.mirror = backdrop
+            return result
     v = -wp.normalize(ray)
-    n = smooth_normal(geometry, facet, weights(facet, uv, z_exact))
+    n = n_W
     base = look.paint.base
     rough = look.paint.roughness
     metallic = look.paint.metallic
     emissive = look.paint.emissive
     if images and look.per_metre >= 0.0:
-        at = texture_at(geometry, views, view, look, uv)
+        at = texture_at(geometry, views, view, look, uv, z)
         st = wp.vec2(at[0], at[1])
         base = wp.cw_mul(base, color_at(looks, look.paint, at))
         if look.paint.roughness_image >= 0:
@@ -94,7 +92,7 @@ def light_at(
             m = sample(looks, look.paint.emissive_image, st, at[2])
             emissive = wp.cw_mul(emissive, wp.vec3(m[0], m[1], m[2]))
         if look.paint.normal_image >= 0:
-            n = bumped(geometry, looks, facet, n, look.paint.normal_image, st, at[2])
+            n = bumped(geometry, looks, look.facet, n, look.paint.normal_image, st, at[2])
     rough = wp.clamp(rough, 0.06, 1.0)
     metallic = wp.clamp(metallic, 0.0, 1.0)
     head_on = look.paint.reflection * (1.0 - metallic) + base * metallic
@@ -124,39 +122,115 @@ def developed(light: wp.vec3, to_srgb: wp.array(dtype=wp.uint8)) -> wp.vec3ub:
 
 
 @wp.func
+def plain_image(looks: Looks, number: int) -> bool:
+    """Return whether `repeated` reads an image; so it does where there is none."""
+    if number < 0:
+        return True
+    image = looks.images[number]
+    return image.wrap_s == 0 and image.wrap_t == 0 and image.channel < 0
+
+
+@wp.func
 def calm_light(
-    geometry: Geometry,
     views: Views,
+    looks: Looks,
     lights: Lights,
     view: int,
-    look: Look,
-    x: int,
-    y: int,
-    far: int,
+    paint: Paint,
+    depth: wp.array3d(dtype=wp.float32),
+    normal_W: wp.vec3,
+    left: int,
+    top: int,
 ) -> bool:
-    """Return whether light may be interpolated over a tile that one triangle fills.
+    """Return whether light may be interpolated over a cell that one triangle fills.
 
     So it is where images change its colour alone, and no lamp has a shadow's edge in it.
     """
-    paint = look.paint
+    if not (plain_image(looks, paint.base_image) and plain_image(looks, paint.pattern_image)):
+        return False
     other = wp.max(wp.max(paint.roughness_image, paint.metallic_image), paint.normal_image)
     if wp.max(other, paint.emissive_image) >= 0:
         return False
     if paint.metallic > 0.0 and wp.max(paint.base_image, paint.pattern_image) >= 0:
         return False
-    n = look.facet.normal_W
     for k in range(lights.skies[view].lamps):
         lamp = lights.lamps[view, k]
         if lamp.map >= 0:
             corners = wp.matrix(shape=(4, 3), dtype=wp.float32)
             for c in range(4):
-                uv = ray_at(views, view, x + far * (c % 2), y + far * (c // 2))
-                z = float(wp.float64(1.0) / value(look.facet.over_z, uv))
-                p_W = views.p_WC[view] + ray_of(views, view, uv) * z
-                corners[c] = in_map(lights, lamp, p_W, wp.dot(n, lamp.toward_W))
+                x = left + (CELL - 1) * (c % 2)
+                y = top + (CELL - 1) * (c // 2)
+                ray = ray_of(views, view, ray_at(views, view, x, y))
+                p_W = views.p_WC[view] + ray * depth[view, y, x]
+                corners[c] = in_map(lights, lamp, p_W, wp.dot(normal_W, lamp.toward_W))
             if not settled(lights, lamp, corners[0], corners[1], corners[2], corners[3]):
                 return False
     return True
+
+
+@wp.func
+def between_knots(
+    geometry: Geometry,
+    views: Views,
+    looks: Looks,
+    view: int,
+    cell: int,
+    left: int,
+    top: int,
+    look: Look,
+    depth: wp.array3d(dtype=wp.float32),
+    knots: wp.array3d(dtype=Light),
+    rgb: wp.array3d(dtype=wp.vec3ub),
+):
+    """Write the colours of a cell that one triangle fills, from the light at its corners."""
+    facet = look.facet
+    paint = look.paint
+    s_form = wp.vec3d()
+    t_form = wp.vec3d()
+    base = Image()
+    pattern = Image()
+    if look.per_metre >= 0.0:
+        # Texture coordinates over z are linear in the picture too.
+        c = 3 * facet.triangle
+        a = geometry.uvs[c]
+        b = geometry.uvs[c + 1] - a
+        d = geometry.uvs[c + 2] - a
+        s_form = facet.over_z * wp.float64(a[0]) + facet.second * wp.float64(b[0])
+        s_form = s_form + facet.third * wp.float64(d[0])
+        t_form = facet.over_z * wp.float64(a[1]) + facet.second * wp.float64(b[1])
+        t_form = t_form + facet.third * wp.float64(d[1])
+        middle = ray_at(views, view, left + CELL // 2, top + CELL // 2)
+        z = depth[view, top + CELL // 2, left + CELL // 2]
+        step = texture_at(geometry, views, view, look, middle, z)[2]
+        base = level_of(looks, wp.max(paint.base_image, 0), step)
+        pattern = level_of(looks, wp.max(paint.pattern_image, 0), step)
+    part = 1.0 / float(CELL - 1)
+    along = Row()
+    for x in range(CELL):
+        along[x] = part * float(x)
+    for y in range(CELL):
+        down = part * float(y)
+        first = mixed(knots[view, cell, 0], knots[view, cell, 2], down)
+        last = mixed(knots[view, cell, 1], knots[view, cell, 3], down)
+        color = Colors()
+        mirror = Colors()
+        for n in range(3):
+            color[n] = along * (last.diffuse[n] - first.diffuse[n]) + Row(first.diffuse[n])
+            mirror[n] = along * (last.mirror[n] - first.mirror[n]) + Row(first.mirror[n])
+        if look.per_metre >= 0.0:
+            s = Row()
+            t = Row()
+            for x in range(CELL):
+                uv = ray_at(views, view, left + x, top + y)
+                z = depth[view, top + y, left + x]
+                s[x] = float(value(s_form, uv)) * z
+                t[x] = float(value(t_form, uv)) * z
+            if paint.base_image >= 0:
+                color = wp.cw_mul(color, repeated(looks.texels, base, s, t))
+            if paint.pattern_image >= 0:
+                color = wp.cw_mul(color, repeated(looks.texels, pattern, s, t))
+        start = (view * views.height + top + y) * views.width + left
+        develop(color + mirror, looks.to_srgb, STEPS / LIGHT_RANGE, STEPS, start, rgb)
 
 
 @wp.kernel
@@ -167,42 +241,48 @@ def shade(
     lights: Lights,
     seen: wp.array(dtype=wp.uint64),
     depth: wp.array3d(dtype=wp.float32),
+    normal: wp.array3d(dtype=wp.vec3),
+    smooth: wp.array3d(dtype=wp.vec3),
     hidden: wp.array3d(dtype=wp.float32),
-    uniform: wp.array2d(dtype=wp.uint32),
+    filled: wp.array2d(dtype=wp.uint32),
     knots: wp.array3d(dtype=Light),
     rgb: wp.array3d(dtype=wp.vec3ub),
 ):
-    """Write the colour at the centres of a third of a tile's pixels.
+    """Write the colour at the centres of a cell's pixels.
 
-    Where one triangle fills the tile, and light allows it, that is worked out at knots: four in a
-    row, above and below.
+    Where one triangle fills the cell, and light allows it, light is worked out at its corners.
     """
-    view, tile, third = wp.tid()
-    across = (views.width + TILE - 1) // TILE
-    left = (tile % across) * TILE
-    top = (tile // across) * TILE
-    right = wp.min(left + TILE, views.width)
-    y = top + third * CELL
-    bottom = wp.min(y + CELL + third // 2, views.height)
+    view, cell = wp.tid()
+    across = (views.width + CELL - 1) // CELL
+    left = (cell % across) * CELL
+    top = (cell // across) * CELL
+    right = wp.min(left + CELL, views.width)
+    bottom = wp.min(top + CELL, views.height)
+    if filled[view, cell] == EMPTY and lights.skies[view].dome < 0:
+        plain = developed(lights.skies[view].backdrop, looks.to_srgb)
+        for j in range(top, bottom):
+            for i in range(left, right):
+                rgb[view, j, i] = plain
+        return
     start = view * views.width * views.height
     before = NOTHING
     look = Look()
     knotted = False
-    whole = left + TILE <= views.width and top + TILE <= views.height
-    if uniform[view, tile] < EMPTY and whole:
+    if filled[view, cell] < EMPTY and left + CELL == right and top + CELL == bottom:
         entry = seen[start + top * views.width + left]
         look = look_at(geometry, views, looks, view, entry)
         before = entry & wp.uint64(0xFFFFFFFF)
-        knotted = calm_light(geometry, views, lights, view, look, left, top, TILE - 1)
+        facing = normal[view, top, left]
+        knotted = calm_light(views, looks, lights, view, look.paint, depth, facing, left, top)
     wide = right - left
-    count = wp.where(knotted, 8, wide * (bottom - y))
+    count = wp.where(knotted, 4, wide * (bottom - top))
     # One place where light is worked out: what is called from several is not inlined.
     for p in range(count):
         i = left + p % wide
-        j = y + p // wide
+        j = top + p // wide
         if knotted:
-            i = left + (p % 4) * CELL
-            j = y + (p // 4) * CELL
+            i = left + (p % 2) * (CELL - 1)
+            j = top + (p // 2) * (CELL - 1)
         entry = seen[start + j * views.width + i]
         if entry == NOTHING:
             light_behind = behind(lights, views, view, ray_at(views, view, i, j))
@@ -212,45 +292,14 @@ def shade(
         if number != before:
             look = look_at(geometry, views, looks, view, entry)
             before = number
-        exposed = open_to_sky(depth, hidden, view, i, j, depth[view, j, i])
+        z = depth[view, j, i]
+        exposed = open_to_sky(depth, hidden, view, i, j, z)
         uv = ray_at(views, view, i, j)
-        light = light_at(geometry, views, looks, lights, view, look, uv, exposed, not knotted)
+        n = smooth[view, j, i]
+        light = light_at(geometry, views, looks, lights, view, look, uv, z, n, exposed, not knotted)
         if knotted:
-            knots[view, 3 * tile + third, p] = light
+            knots[view, cell, p] = light
         else:
             rgb[view, j, i] = developed(light.diffuse + light.mirror, looks.to_srgb)
-    if not knotted:
-        return
-    row = 3 * tile + third
-    s_form = wp.vec3d()
-    t_form = wp.vec3d()
-    step = float(0.0)
-    if look.per_metre >= 0.0:
-        # Texture coordinates over z are linear in the picture too.
-        c = 3 * look.facet.triangle
-        a = geometry.uvs[c]
-        b = geometry.uvs[c + 1] - a
-        d = geometry.uvs[c + 2] - a
-        facet = look.facet
-        s_form = facet.over_z * wp.float64(a[0]) + facet.second * wp.float64(b[0])
-        s_form = s_form + facet.third * wp.float64(d[0])
-        t_form = facet.over_z * wp.float64(a[1]) + facet.second * wp.float64(b[1])
-        t_form = t_form + facet.third * wp.float64(d[1])
-        middle = ray_at(views, view, left + TILE // 2, top + TILE // 2)
-        step = texture_at(geometry, views, view, look, middle)[2]
-    for j in range(y, bottom):
-        down = float(j - y) / float(CELL)
-        for i in range(left, right):
-            k = wp.min((i - left) // CELL, 2)
-            along_row = float(i - left - k * CELL) / float(CELL)
-            above = mixed(knots[view, row, k], knots[view, row, k + 1], along_row)
-            below = mixed(knots[view, row, k + 4], knots[view, row, k + 5], along_row)
-            light = mixed(above, below, down)
-            color = light.diffuse
-            if look.per_metre >= 0.0:
-                uv = ray_at(views, view, i, j)
-                z = float(wp.float64(1.0) / value(look.facet.over_z, uv))
-                s = float(value(s_form, uv)) * z
-                t = float(value(t_form, uv)) * z
-                color = wp.cw_mul(color, color_at(looks, look.paint, wp.vec3(s, t, step)))
-            rgb[view, j, i] = developed(color + light.mirror, looks.to_srgb)
+    if knotted:
+        between_knots(geometry, views, looks, view, cell, left, top, look, depth, knots, rgb)

@@ -5,7 +5,7 @@
 import warp as wp
 
 from generators.raster import tables
-from generators.raster.facet import NOTHING
+from generators.raster.facet import NOTHING, Facet, facet_of, smooth_normal, weights
 from generators.raster.layout import Geometry, Lights, Looks, Views
 from generators.raster.look import Look, look_at
 from generators.raster.occlusion import open_to_sky
@@ -43,6 +43,7 @@ def smooth_edges(
     view, y, k = wp.tid()
     before = NOTHING
     look = Look()
+    facet = Facet()
     for x in range(k * run, wp.min(k * run + run, views.width)):
         slot = slots[(view * views.height + y) * views.width + x]
         if slot < 0:
@@ -57,13 +58,15 @@ def smooth_edges(
                 number = entry & wp.uint64(0xFFFFFFFF)
                 if number != before:
                     look = look_at(geometry, views, looks, view, entry)
+                    facet = facet_of(geometry, views, view, entry)
                     before = number
                 z = 1.0 / wp.cast(wp.uint32(entry >> wp.uint64(32)), wp.float32)
                 exposed = open_to_sky(depth, hidden, view, x, y, z)
+                uv = seen_at(views, view, x, y, place_of(s))
+                n = smooth_normal(geometry, facet, weights(facet, uv, wp.float64(z)))
                 light = light_at(
-                    geometry, views, looks, lights, view, look,
-                    seen_at(views, view, x, y, place_of(s)), exposed, True,
-                )  # fmt: skip
+                    geometry, views, looks, lights, view, look, uv, z, n, exposed, True
+                )
                 color = light.diffuse + light.mirror
             total += wp.vec3(softened(color[0]), softened(color[1]), softened(color[2]))
         scale = STEPS / float(SAMPLES)

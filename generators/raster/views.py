@@ -63,6 +63,7 @@ class ViewBuffers:
 
         self._mirrors = {
             "lens": room(count, wp.vec4d),
+            "slopes": room(count, wp.vec4),
             "reach": room(count, wp.vec2),
             "R_WC": room(count, wp.mat33),
             "p_WC": room(count, wp.vec3),
@@ -83,7 +84,8 @@ class ViewBuffers:
         to = {name: mirror.values for name, mirror in self._mirrors.items()}
         for index, view in enumerate(shown):
             camera = view.camera
-            to["lens"][index] = camera.intrinsics
+            to["lens"][index] = fx, fy, cx, cy = camera.intrinsics
+            to["slopes"][index] = 1 / fx, 1 / fy, cx / fx, cy / fy
             to["reach"][index] = camera.near_m, camera.far_m
             to["R_WC"][index] = camera.X_WC[:3, :3]
             to["p_WC"][index] = camera.X_WC[:3, 3]
