@@ -13,35 +13,31 @@ curved valleys and had not settled after 100 steps. This takes about 10 steps a 
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 
 from calibration.identifiability import Identifiability, degenerate_cases, identifiability
-from calibration.inertia import from_pseudo_inertia, is_feasible, rigid_groups
-from calibration.newton import Local, minimize
-from calibration.regression import STRIBECK_RANGE, Regression, build_regression
+from calibration.inertia import is_feasible, rigid_groups
+from calibration.regression import Regression, build_regression
 from calibration.result import CalibrationResult, Parameter
+from calibration.structure import TERMS, Choice, Structure, choose, left_out
+from calibration.torque_fit import Loss, TorqueFit, fit, limits, start
 from calibration.torque_model import (
-    FIELDS,
-    MOST_LAG_S,
     Prior,
     TorqueModel,
     model_prior,
     model_torque,
+    torque_near,
 )
 from calibration.uncertainty import sandwich, time_blocks
 from envs.errors import CalibrationError
-from envs.stage.scene import Inertial, Scene
+from envs.stage.scene import Inertial, Joint, Scene
 from envs.stage.tree import inertial_parameters, reduce_tree
-from envs.telemetry.filtering import Motion
+from envs.telemetry.filtering import Motion, reach_s
 
-# The noise of each joint and the parameters are estimated in turn; it settles in two rounds.
-ROUNDS = 3
 # Blocks of time over which residuals may be correlated, s.
 BLOCK_S = 0.5
 
@@ -53,6 +49,8 @@ def fit_torque(
     train: Bool[np.ndarray, "time"],
     heldout: Bool[np.ndarray, "time"] | None,
     cutoff_hz: float = 10.0,
+    structure: Structure | None = None,
+    loss: Loss = "huber",
     provenance: Mapping[str, Any] | None = None,
 ) -> CalibrationResult:
     """Identify inertias, armature, friction and offset of the joints that move.
@@ -64,6 +62,9 @@ def fit_torque(
         train: Instants to fit; those outside `motion.use` are left out.
         heldout: Instants to judge by, likewise; None where another recording judges.
         cutoff_hz: Of the filter that the motion went through.
+        structure: The terms of each joint's equation; chosen by cross-validation within `train`
+            where it is not given.
+        loss: How residuals count.
         provenance: Goes into the result's: hashes of the recording and the like.
 
     Returns:
@@ -91,16 +92,29 @@ def fit_torque(
         raise CalibrationError(f"no link of {scene.robot.prim} has mass in the model")
     joints = [scene.robot.joint(name) for name in tree.joints]
     prior = model_prior(model, joints, motion, train)
-    # What a late sensor changes depends on the torque, which is found first as if it were in time.
-    p, noise = _fit(model, build_regression(tree, motion, train, cutoff_hz), prior)
-    near = model_torque(*model.fitted(p, joints), motion, cutoff_hz)
-    regression = build_regression(tree, motion, train, cutoff_hz, tau_near=near)
-    p, noise = _fit(model, regression, prior, p)
+    # What a late sensor and a load change depends on the torque, which is found first without them.
+    regression = build_regression(tree, motion, train, cutoff_hz)
+    n = len(joints)
+    plain = left_out(frozenset(TERMS) - {"lag", "load"})
+    found = fit(model, regression, prior, start(regression, prior), (plain,) * n, "squares")
+    regression = _near(model, regression, found, joints, motion, cutoff_hz)
+    choice: Choice | None = None
+    if structure is None:
+        every = left_out(frozenset(TERMS))
+        found = fit(model, regression, prior, found, (every,) * n, loss)
+        choice = choose(model, regression, prior, found, reach_s(cutoff_hz))
+        structure = choice.structure
+    absent = tuple(map(left_out, structure))
+    found = fit(model, regression, prior, found, absent, loss)
+    regression = _near(model, regression, found, joints, motion, cutoff_hz)
+    found = fit(model, regression, prior, found, absent, loss)
 
+    p = found.p
     values, _ = model.values(p)
     covariance, told = _uncertainty(
-        model, regression, p, noise, prior, degenerate_cases(tree, motion.qd, train)
+        model, regression, found, prior, absent, degenerate_cases(tree, motion.qd, train)
     )
+    known = _known(model, absent, told)
     inertials = model.inertials(p)
     error = model_torque(*model.fitted(p, joints), motion, cutoff_hz) - motion.tau
     nominal_error = model_torque(tree, joints, motion, cutoff_hz) - motion.tau
@@ -112,8 +126,7 @@ def fit_torque(
                 nominal=nominal,
                 unit=unit,
                 method="torch",
-                # At a bound the data ask for what cannot be: the value is the bound's, not theirs.
-                identifiable=name not in told.weak and name not in told.at_bounds,
+                identifiable=name in known,
                 n=len(regression.t_s),
             )
             for (name, unit), value, std, nominal in zip(
@@ -147,115 +160,79 @@ def fit_torque(
                 }
             ),
             "train_rmse_nm": _rms(error[train]),
+            "outliers": [float(x) for x in (found.weights < 1).mean(axis=1)],
+            **({} if choice is None else {"structure": choice.to_dict()}),
             "identifiability": told.to_dict(),
             "fit_s": time.perf_counter() - begun,
         },
     )
 
 
-def _bounds(joints: int) -> tuple[Float[np.ndarray, "numbers"], Float[np.ndarray, "numbers"]]:
-    """Return the least and the largest of FIELDS, all blocks, as the parameters hold them."""
-    names = [name for name, *_ in FIELDS]
-    lower = np.zeros((len(FIELDS), joints))
-    upper = np.full_like(lower, np.inf)
-    lower[names.index("torque_offset")] = -np.inf
-    lower[-1], upper[-1] = np.log(STRIBECK_RANGE)
-    upper[names.index("torque_lag_s")] = MOST_LAG_S
-    return lower.ravel(), upper.ravel()
-
-
-def _fit(
+def _near(
     model: TorqueModel,
     regression: Regression,
-    prior: Prior,
-    start: Float[np.ndarray, "params"] | None = None,
-) -> tuple[Float[np.ndarray, "params"], Float[np.ndarray, "joint"]]:
-    """Return the parameters, and the standard deviation of each joint's noise (N·m or N)."""
-    factors = torch.from_numpy(prior.factors)
-    inertias = from_pseudo_inertia(factors @ factors.mT).numpy().ravel()
-    lower, upper = _bounds(len(regression.joints))
-    p = np.concatenate([inertias, np.clip(prior.mean, lower, upper)]) if start is None else start
-    free = np.full(len(inertias), np.inf)
-    low, high = np.concatenate([-free, lower]), np.concatenate([free, upper])
-
-    noise = np.array([np.linalg.norm(j.triangle[:, -1]) for j in regression.joints])
-    noise = noise / np.sqrt(len(regression.t_s))
-    for _ in range(ROUNDS):
-        problem = _Problem(model, regression, prior, noise)
-        p = minimize(problem, p, low, high)
-        noise = noise * problem.rms(p)
-    return p, noise
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """Squared whitened residuals, and the prior's squared distance."""
-
-    model: TorqueModel
-    regression: Regression
-    prior: Prior
-    noise: Float[np.ndarray, "joint"]
-
-    def residuals(self, p: Float[np.ndarray, "params"]) -> list[Float[np.ndarray, "rows"]]:
-        """Return each joint's, compressed."""
-        c = self.model.coefficients(p)
-        weight = np.sqrt(self.regression.information) / self.noise
-        return [
-            w * (j.triangle[:, :-1] @ c[j.index] - j.triangle[:, -1])
-            for j, w in zip(self.regression.joints, weight, strict=True)
-        ]
-
-    def rms(self, p: Float[np.ndarray, "params"]) -> Float[np.ndarray, "joint"]:
-        """Return each joint's root mean square over all its rows, in units of its noise."""
-        rows = len(self.regression.t_s) * self.regression.information
-        return np.array([np.sqrt(r @ r / rows) for r in self.residuals(p)])
-
-    def cost(self, p: Float[np.ndarray, "params"]) -> float:
-        """See `newton.Problem`."""
-        return self.prior.cost(p) + float(sum(r @ r for r in self.residuals(p)))
-
-    def expand(self, p: Float[np.ndarray, "params"]) -> Local:
-        """See `newton.Problem`; the Hessian leaves out the curvature of the Stribeck velocity."""
-        D = self.model.derivative(p)
-        weight = np.sqrt(self.regression.information) / self.noise
-        gradient, hessian = self.prior.gradient(p), self.prior.hessian()
-        for j, w, r in zip(self.regression.joints, weight, self.residuals(p), strict=True):
-            J = w * j.triangle[:, :-1] @ D[j.index]
-            gradient += J.T @ r
-            hessian += J.T @ J
-        return Local(gradient, hessian)
-
-    def move(
-        self, p: Float[np.ndarray, "params"], step: Float[np.ndarray, "params"]
-    ) -> Float[np.ndarray, "params"]:
-        """See `newton.Problem`."""
-        return self.model.move(p, step)
+    found: TorqueFit,
+    joints: Sequence[Joint],
+    motion: Motion,
+    cutoff_hz: float,
+) -> Regression:
+    """Return the regression with the columns that depend on the torque, about that of a fit."""
+    tau, load = torque_near(*model.fitted(found.p, joints), motion, cutoff_hz)
+    return regression.near(motion, cutoff_hz, tau, load)
 
 
 def _uncertainty(
     model: TorqueModel,
     regression: Regression,
-    p: Float[np.ndarray, "params"],
-    noise: Float[np.ndarray, "joint"],
+    found: TorqueFit,
     prior: Prior,
+    absent: Sequence[frozenset[str]],
     warnings: Sequence[str],
 ) -> tuple[Float[np.ndarray, "values values"], Identifiability]:
-    """Return the covariance of the values to report, and what the data tell of them."""
-    c, D = model.coefficients(p), model.derivative(p)
-    weight = np.sqrt(regression.information) / noise
-    joints = list(zip(regression.joints, weight, strict=True))
-    jacobian = np.concatenate([w * j.columns @ D[j.index] for j, w in joints])
-    residual = np.concatenate([w * (j.columns @ c[j.index] - j.tau) for j, w in joints])
+    """Return the covariance of the values to report, and what the data tell of them.
+
+    What a joint does not have has no deviation, and is not among what may be told.
+    """
+    c, D = model.coefficients(found.p), model.derivative(found.p)
+    scale = np.sqrt(regression.information * found.weights) / found.noise[:, None]
+    joints = list(zip(regression.joints, scale, strict=True))
+    low, high = limits(model, prior, absent)
+    there = low < high
+    jacobian = np.concatenate([w[:, None] * (j.columns @ D[j.index]) for j, w in joints])[:, there]
+    residual = np.concatenate([w * j.residual(c) for j, w in joints])
     blocks = np.tile(time_blocks(regression.t_s, BLOCK_S), len(joints))
-    (_, of), precision = model.values(p), prior.hessian()
+    of = model.values(found.p)[1][:, there]
+    precision = prior.hessian[np.ix_(there, there)]
+    at_bound = ((found.p <= low) | (found.p >= high)) & there
     names = [name for name, _ in model.names()]
-    lower, upper = _bounds(len(model.tree.joints))
-    fields = slice(len(names) - len(lower), None)
-    at_bound = (p[fields] <= lower) | (p[fields] >= upper)
-    bounded = [name for name, ends in zip(names[fields], at_bound, strict=True) if ends]
+    bounded = [name for name, ends in zip(names, at_bound, strict=True) if ends]
     covariance = of @ sandwich(jacobian, residual, blocks, precision) @ of.T
-    told = identifiability(names, jacobian, precision, of, at_bounds=bounded, warnings=warnings)
+    reported = np.flatnonzero(there)
+    told = identifiability(
+        [names[k] for k in reported],
+        jacobian,
+        precision,
+        of[reported],
+        at_bounds=bounded,
+        warnings=warnings,
+    )
     return covariance, told
+
+
+def _known(
+    model: TorqueModel, absent: Sequence[frozenset[str]], told: Identifiability
+) -> frozenset[str]:
+    """Return the values that the data tell.
+
+    At a bound the data ask for what cannot be: the value is the bound's, not theirs.
+    """
+    gone = {
+        f"{joint}.{field}"
+        for joint, fields in zip(model.tree.joints, absent, strict=True)
+        for field in fields
+    }
+    names = {name for name, _ in model.names()}
+    return frozenset(names - gone - set(told.weak) - set(told.at_bounds))
 
 
 def _infeasible(inertials: Mapping[str, Inertial]) -> tuple[str, ...]:

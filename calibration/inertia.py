@@ -127,7 +127,9 @@ def tangent() -> Float[np.ndarray, "10 4 4"]:
 
 def factor(pi: Float[np.ndarray, "*n 10"]) -> Float[np.ndarray, "*n 4 4"]:
     """Return the upper triangular L of the pseudo-inertia L Lᵀ of feasible parameters."""
-    return np.asarray(upper_factor(to_log_cholesky(torch.from_numpy(pi))).numpy())
+    # An upper factor is a lower one with the axes in reverse order.
+    lower = np.linalg.cholesky(pseudo_inertia(pi)[..., ::-1, ::-1])
+    return np.ascontiguousarray(lower[..., ::-1, ::-1])
 
 
 def divergence(

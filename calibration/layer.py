@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,21 @@ import numpy as np
 from calibration.result import INERTIAL, CalibrationResult, Parameter
 from envs.stage.layers import OVERRIDABLE, InertialValue, Value, write_overrides
 from envs.stage.scene import Inertial
+
+OF_ONE_ROBOT = ("torque_offset", "spring", "torque_lag_s", "encoder_offset")
+"""Fields that tell one robot from another of its make: the zero and the lag of its sensors, and how
+its cables lie. A spring rests where the offset puts it, so that neither goes without the other."""
+
+
+def for_another(result: CalibrationResult) -> CalibrationResult:
+    """Return what a calibration says of another robot of the same make."""
+    names = list(result.parameters)
+    kept = [i for i, name in enumerate(names) if name.partition(".")[2] not in OF_ONE_ROBOT]
+    return replace(
+        result,
+        parameters={names[i]: result.parameters[names[i]] for i in kept},
+        covariance=result.covariance[np.ix_(kept, kept)],
+    )
 
 
 def write_calibration(path: Path, stage: Path, result: CalibrationResult) -> Path:

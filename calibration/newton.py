@@ -9,7 +9,6 @@ from jaxtyping import Float
 from envs.errors import CalibrationError
 
 STEPS = 100
-# Stop where a step gains less than this share of the cost.
 GAIN = 1e-10
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-12, 1e12
 
@@ -48,6 +47,8 @@ def minimize(
     start: Float[np.ndarray, "params"],
     lower: Float[np.ndarray, "params"],
     upper: Float[np.ndarray, "params"],
+    *,
+    gain: float = GAIN,
 ) -> Float[np.ndarray, "params"]:
     """Minimise a smooth cost within bounds.
 
@@ -61,6 +62,7 @@ def minimize(
         start: Within the bounds.
         lower: −inf where there is none.
         upper: inf where there is none.
+        gain: Stop where a step gains less than this share of the cost.
 
     Raises:
         CalibrationError: It does not settle.
@@ -83,9 +85,9 @@ def minimize(
             if damping > MOST_DAMPING:
                 # No direction is left that gains anything in double precision.
                 return p
-        gain = best - value
+        gained = best - value
         p, best = candidate, value
-        if gain <= GAIN * best:
+        if gained <= gain * best:
             return p
         damping = max(damping / 10, LEAST_DAMPING)
     raise CalibrationError(f"the fit did not settle within {STEPS} steps; the cost is {best:.6g}")

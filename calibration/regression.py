@@ -1,13 +1,14 @@
-"""Torque as a linear map of coefficients, low-passed like its measurement, and compressed.
+"""Torque as a linear map of coefficients, low-passed like its measurement.
 
 The model `τ = Y π + armature·q̈ + coulomb·tanh(q̇/v₀) + stribeck·e^(−(q̇/v_s)²)·tanh(q̇/v₀) + viscous·q̇
-+ offset + spring·q` is linear in all but the Stribeck velocity; what a late sensor takes off it,
-lag·τ̇, is linear to first order. Its columns go through the filter of the measured torque (parallel
-filtering: Gautier, Dynamic identification of robots with power model, ICRA 1997), and a QR of each
-joint's rows keeps all that a least-squares fit can see of them.
++ asymmetry·|q̇| + offset + spring·q` is linear in all but the Stribeck velocity. What a late sensor
+takes off it, lag·τ̇, and friction that grows with the load, load·|Y π|·tanh(q̇/v₀), are linear about
+the torque of a first fit. All columns go through the filter of the measured torque (parallel
+filtering: Gautier, Dynamic identification of robots with power model, ICRA 1997).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -26,8 +27,12 @@ STRIBECK_RANGE = (0.02, 0.3)
 STRIBECK_NODES = 10
 # Rows kept per period of the cutoff frequency: a low-passed signal holds no more than two.
 ROWS_PER_PERIOD = 10
+# Columns that are a joint's own, without Stribeck's, and the places of two among them.
+OWN, LAG, LOAD = 8, 5, 7
 # Columns without jumps are made at so many times that rate, all others at the motion's own.
 SMOOTHNESS = 2
+
+Moments = Float[np.ndarray, "square square"]
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,22 @@ class JointRows:
         index: Which coefficients enter it.
         columns: Low-passed, at the rows in use.
         tau: Low-passed measured torque, N·m or N.
-        triangle: R of the QR of (columns, tau).
     """
 
     index: Int[np.ndarray, "columns"]
     columns: Float[np.ndarray, "rows columns"]
     tau: Float[np.ndarray, "rows"]
-    triangle: Float[np.ndarray, "square square"]
+
+    def moments(self, weights: Float[np.ndarray, "rows"]) -> Moments:
+        """Return the sums of products of (columns, tau), all that least squares can see of them."""
+        full = np.column_stack([self.columns, self.tau])
+        return np.asarray(full.T @ (weights[:, None] * full))
+
+    def residual(
+        self, coefficients: Float[np.ndarray, "coefficients"]
+    ) -> Float[np.ndarray, "rows"]:
+        """Return the torque that coefficients give, minus the measured one."""
+        return np.asarray(self.columns @ coefficients[self.index] - self.tau)
 
 
 @dataclass(frozen=True)
@@ -52,21 +66,52 @@ class Regression:
     """All joints' rows, at the instants `t_s`.
 
     The coefficients are, one block after the other: π of all links (10 each), armature, coulomb,
-    viscous, offset, spring, lag (one a joint), and the Stribeck columns (STRIBECK_NODES a
-    joint).
+    viscous, offset, spring, lag, asymmetry, load (one a joint), and the Stribeck columns
+    (STRIBECK_NODES a joint).
 
     Attributes:
+        kept: Of the motion's samples.
         information: Independent samples per row: a low-passed signal repeats itself.
     """
 
     t_s: Float[np.ndarray, "rows"]
+    kept: Int[np.ndarray, "rows"]
     joints: tuple[JointRows, ...]
     information: float
+
+    def near(
+        self,
+        motion: Motion,
+        cutoff_hz: float,
+        tau: Float[np.ndarray, "time joint"],
+        load: Float[np.ndarray, "time joint"],
+    ) -> "Regression":
+        """Return the regression with the columns that need a first fit: those of lag and load.
+
+        Args:
+            motion: That the regression was made of.
+            cutoff_hz: Of the filter.
+            tau: The low-passed torque that the first fit predicts, half its lag late: by the mean
+                value theorem τ(t − lag) is τ(t) − lag·τ̇(t − lag/2) to second order. The measured
+                torque in its place would explain its own noise.
+            load: What its bodies take of that, not low-passed.
+        """
+        dt_s = float(motion.t_s[1] - motion.t_s[0])
+        late = -np.gradient(tau, dt_s, axis=0)[self.kept]
+        sign = np.tanh(motion.qd / STICTION_VELOCITY)
+        loaded = lowpass(np.abs(load) * sign, dt_s, cutoff_hz)[self.kept]
+        joints = []
+        for j, rows in enumerate(self.joints):
+            columns = rows.columns.copy()
+            own = columns.shape[1] - STRIBECK_NODES - OWN
+            columns[:, own + LAG], columns[:, own + LOAD] = late[:, j], loaded[:, j]
+            joints.append(replace(rows, columns=columns))
+        return replace(self, joints=tuple(joints))
 
 
 def first_node(joints: int) -> int:
     """Return the index of the first Stribeck coefficient."""
-    return 16 * joints
+    return (10 + OWN) * joints
 
 
 def stribeck_nodes() -> Float[np.ndarray, "node"]:
@@ -88,12 +133,17 @@ def stribeck_weights(
     """
     low, high = np.log(STRIBECK_RANGE)
     x = (log_velocity - (low + high) / 2) / ((high - low) / 2)
-    at_nodes = chebyshev.chebvander(chebyshev.chebpts1(STRIBECK_NODES), STRIBECK_NODES - 1)
-    # Column k holds the Chebyshev coefficients of the polynomial that is 1 at node k, 0 at others.
-    cardinal = np.linalg.inv(at_nodes)
+    polynomials = _cardinal()
     if slope:
-        cardinal = chebyshev.chebder(cardinal) / ((high - low) / 2)
-    return np.asarray(chebyshev.chebval(x, cardinal).T)
+        polynomials = chebyshev.chebder(polynomials) / ((high - low) / 2)
+    return np.asarray(chebyshev.chebvander(x, len(polynomials) - 1) @ polynomials)
+
+
+@cache
+def _cardinal() -> Float[np.ndarray, "degree node"]:
+    """Return the Chebyshev coefficients of the polynomials that are 1 at one node, 0 at others."""
+    nodes = chebyshev.chebpts1(STRIBECK_NODES)
+    return np.asarray(np.linalg.inv(chebyshev.chebvander(nodes, STRIBECK_NODES - 1)))
 
 
 def build_regression(
@@ -101,18 +151,16 @@ def build_regression(
     motion: Motion,
     rows: Bool[np.ndarray, "time"],
     cutoff_hz: float,
-    *,
-    tau_near: Float[np.ndarray, "time joint"] | None = None,
 ) -> Regression:
-    """Make, low-pass, thin out and compress the torque equations of a motion.
+    """Make, low-pass and thin out the torque equations of a motion.
+
+    The columns of lag and load are zero; see `Regression.near`.
 
     Args:
         tree: Its joints are those of the motion.
         motion: Low-passed at `cutoff_hz`.
         rows: Instants that may be used.
         cutoff_hz: Of the filter.
-        tau_near: The low-passed torque that a first fit predicts, for the column of the lag, which
-            is zero without. The measured torque in its place would explain its own noise.
 
     Raises:
         CalibrationError: Too few instants are left to fit with.
@@ -128,32 +176,31 @@ def build_regression(
     state = [np.ascontiguousarray(x[::thin]) for x in (motion.q, motion.qd, motion.qdd)]
     with torch.no_grad():
         Y = regressor(tree, *(torch.from_numpy(x) for x in state)).numpy()
-    late = 0 * motion.qd if tau_near is None else -np.gradient(tau_near, dt_s, axis=0)
     sign = np.tanh(motion.qd / STICTION_VELOCITY)
     excess = np.exp(-((motion.qd[..., None] / stribeck_nodes()) ** 2)) * sign[..., None]
 
     joints = []
     for j in range(n):
         seen = np.flatnonzero(np.abs(Y[:, j]).max(axis=0) > 0)
-        own = np.array([10 * n + k * n + j for k in range(6)])
+        own = np.array([10 * n + k * n + j for k in range(OWN)])
         nodes = first_node(n) + j * STRIBECK_NODES + np.arange(STRIBECK_NODES)
         ones = np.ones_like(sign[:, j])
         smooth = lowpass(Y[:, j, seen], thin * dt_s, cutoff_hz)[kept // thin]
         plain = [motion.qdd[:, j], sign[:, j], motion.qd[:, j], ones, motion.q[:, j]]
-        rough = lowpass(np.column_stack([*plain, excess[:, j]]), dt_s, cutoff_hz)[kept]
-        # The lag's is low-passed already.
-        columns = np.column_stack([smooth, rough[:, :5], late[kept, j], rough[:, 5:]])
+        rough = np.column_stack([*plain, np.abs(motion.qd[:, j]), excess[:, j]])
+        rough = lowpass(rough, dt_s, cutoff_hz)[kept]
+        later = np.zeros((len(kept), 1))
+        columns = np.column_stack([smooth, rough[:, :5], later, rough[:, 5:6], later, rough[:, 6:]])
         index = np.concatenate([seen, own, nodes])
         if len(kept) < 2 * columns.shape[1]:
             raise CalibrationError(
                 f"{len(kept)} usable instants are too few for the {columns.shape[1]} coefficients "
                 f"of {tree.joints[j]}; give a longer span or fewer gaps"
             )
-        tau = motion.tau[kept, j]
-        triangle = np.asarray(np.linalg.qr(np.column_stack([columns, tau]), mode="r"))
-        joints.append(JointRows(index, columns, tau, triangle))
+        joints.append(JointRows(index, columns, motion.tau[kept, j]))
     return Regression(
         t_s=motion.t_s[kept],
+        kept=kept,
         joints=tuple(joints),
         information=min(1.0, 2 * cutoff_hz * dt_s * stride),
     )

@@ -33,6 +33,7 @@ def rmse(
     *,
     use: Bool[np.ndarray, "time"],
     cutoff_hz: float | None = None,
+    measured_cutoff_hz: float | None = None,
 ) -> Errors:
     """Return the root-mean-square errors over the samples in use.
 
@@ -42,6 +43,8 @@ def rmse(
         use: Which samples count; samples bridged over a gap are the caller's to leave out.
         cutoff_hz: Low-pass both sides alike first: noise and the ripple of a command that is held
             between its updates are no error of the model.
+        measured_cutoff_hz: Low-pass the measured side here instead, above `cutoff_hz`: what it
+            holds beyond that then counts against the model.
 
     Raises:
         RecordingError: The two do not belong together, or no sample is in use.
@@ -60,7 +63,11 @@ def rmse(
     ) -> Float[np.ndarray, "joint"] | None:
         if a is None or b is None:
             return None
-        difference = a - b if cutoff_hz is None else lowpass(a - b, measured.dt_s, cutoff_hz)
+        if cutoff_hz is None:
+            difference = a - b
+        else:
+            smooth = lowpass(a, measured.dt_s, cutoff_hz)
+            difference = smooth - lowpass(b, measured.dt_s, measured_cutoff_hz or cutoff_hz)
         return np.asarray(np.sqrt((difference[use] ** 2).mean(axis=0)))
 
     q = error(simulated.q, measured.q)

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from operator import attrgetter
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.linalg import block_diag
 from torch import Tensor
 
@@ -28,7 +30,8 @@ from calibration.result import INERTIAL
 from envs.stage.scene import Articulation, Friction, Inertial, Joint
 from envs.stage.tree import Tree
 from envs.telemetry.filtering import Motion, lowpass
-from envs.world.sensing import sensor_torque
+from envs.world.dynamics import TreeDynamics
+from envs.world.sensing import reading, sensor_torque
 
 # How far a link may be from the model's before the data speak, in log-Cholesky coordinates: 1 is a
 # factor of e in mass, a radius of gyration in the centre of mass.
@@ -37,6 +40,8 @@ INERTIA_WIDTH = 1.0
 STRIBECK_VELOCITY, STRIBECK_WIDTH = 0.08, 0.5
 # By how much a torque sensor's reading is late without data, and at most, s.
 LAG_WIDTH_S, MOST_LAG_S = 0.02, 0.1
+# Share of the load that friction may take without data: a gear's efficiency.
+LOAD_WIDTH = 0.1
 # A joint that moves less than this (rms) is treated as if it moved so much when priors are sized.
 LEAST_REACH, LEAST_SPEED, LEAST_ACCELERATION = 1e-2, 1e-3, 1e-2
 # Share of the way to the edge of what is feasible that one step may go.
@@ -49,10 +54,17 @@ FIELDS = (
     ("torque_offset", "N.m", "N"),
     ("spring", "N.m/rad", "N/m"),
     ("torque_lag_s", "s", "s"),
+    ("friction.asymmetry", "N.m.s/rad", "N.s/m"),
+    ("friction.load", "", ""),
     ("friction.stribeck", "N.m", "N"),
     ("friction.stribeck_velocity", "rad/s", "m/s"),
 )
 """What is identified of each joint, in the order of the parameters; unit if it turns, if slides."""
+
+
+def field_values(joints: Sequence[Joint]) -> Float[np.ndarray, "field joint"]:
+    """Return what joints have of FIELDS."""
+    return np.array([[attrgetter(name)(j) for j in joints] for name, *_ in FIELDS], float)
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,18 @@ class TorqueModel:
             D[nodes, len(p) - 2 * n + j] = weights[j]
             D[nodes, len(p) - n + j] = stribeck[j] * slopes[j]
         return D
+
+    def enters(self, joint: int) -> Int[np.ndarray, "entering"]:
+        """Return which parameters a joint's torque depends on: its own, and what it carries."""
+        carried = [g for g, group in enumerate(self.groups) if self._carries(joint, group.link)]
+        links = np.add.outer(10 * np.array(carried, int), np.arange(10)).ravel()
+        own = 10 * len(self.groups) + len(self.tree.joints) * np.arange(len(FIELDS)) + joint
+        return np.concatenate([links, own])
+
+    def _carries(self, joint: int, link: int) -> bool:
+        while link > joint:
+            link = int(self.tree.parent[link])
+        return link == joint
 
     def inertia_basis(self, p: Float[np.ndarray, "params"]) -> Float[np.ndarray, "group 10 10"]:
         """Return the derivative of each group's π with respect to its local coordinates."""
@@ -177,22 +201,8 @@ class TorqueModel:
             inertial = inertials[group.names[group.heaviest]]
             moment = inertial.inertia_kgm2[[0, 0, 1, 0, 1, 2], [0, 1, 1, 2, 2, 2]]
             numbers += [inertial.mass_kg, *inertial.com_m.tolist(), *moment.tolist()]
-        rows = np.array(
-            [
-                (
-                    j.armature,
-                    j.friction.coulomb,
-                    j.friction.viscous,
-                    j.torque_offset,
-                    j.spring,
-                    j.torque_lag_s,
-                    j.friction.stribeck,
-                    j.friction.stribeck_velocity,
-                )
-                for j in joints
-            ]
-        )
-        return [*numbers, *rows.T.ravel().tolist()]
+        rows = field_values(joints)
+        return [*numbers, *rows.ravel().tolist()]
 
     def fitted(
         self, p: Float[np.ndarray, "params"], joints: Sequence[Joint]
@@ -200,18 +210,12 @@ class TorqueModel:
         """Return the tree and its joints with the identified numbers in them."""
         blocks = self.split(p)[1]
         rows = np.array([*blocks[:-1], np.exp(blocks[-1])]).T.tolist()
-        changed = [
-            replace(
-                joint,
-                armature=armature,
-                friction=Friction(coulomb, viscous, stribeck, velocity),
-                torque_offset=offset,
-                spring=spring,
-                torque_lag_s=lag_s,
-            )
-            for joint, row in zip(joints, rows, strict=True)
-            for armature, coulomb, viscous, offset, spring, lag_s, stribeck, velocity in [row]
-        ]
+        names = [name for name, *_ in FIELDS]
+        changed = []
+        for joint, row in zip(joints, rows, strict=True):
+            of = dict(zip(names, row, strict=True))
+            friction = {k.split(".")[1]: of.pop(k) for k in names if k.startswith("friction.")}
+            changed.append(replace(joint, friction=Friction(**friction), **of))
         return replace(self.tree, pi=self.link_parameters(p)), changed
 
 
@@ -229,6 +233,11 @@ class Prior:
     mean: Float[np.ndarray, "numbers"]
     precision: Float[np.ndarray, "numbers"]
 
+    def links(self) -> Float[np.ndarray, "group 10"]:
+        """Return the groups' inertial parameters in the model."""
+        factors = torch.from_numpy(self.factors)
+        return np.asarray(from_pseudo_inertia(factors @ factors.mT).numpy())
+
     def cost(self, p: Float[np.ndarray, "params"]) -> float:
         """Return the squared distance; infinite where a link is not feasible."""
         size = 10 * len(self.factors)
@@ -244,8 +253,9 @@ class Prior:
         inertias = slope.ravel() / (2 * INERTIA_WIDTH**2)
         return np.concatenate([inertias, self.precision * (p[size:] - self.mean)])
 
+    @cached_property
     def hessian(self) -> Float[np.ndarray, "params params"]:
-        """Return half its second derivative (the precision): the same at every p.
+        """Half its second derivative (the precision): the same at every p.
 
         For π this is the second derivative along straight lines, `tr(J⁻¹ ∂J J⁻¹ ∂J)`, which in the
         local coordinates is `tr(S_k S_l)`.
@@ -269,27 +279,19 @@ def model_prior(
         np.clip(f.stribeck_velocity, *STRIBECK_RANGE) if f.stribeck > 0 else STRIBECK_VELOCITY
         for f in (j.friction for j in joints)
     ]
-    mean: list[Sequence[float] | Float[np.ndarray, joint]] = [
-        [j.armature for j in joints],
-        [j.friction.coulomb for j in joints],
-        [j.friction.viscous for j in joints],
-        [j.torque_offset for j in joints],
-        [j.spring for j in joints],
-        [j.torque_lag_s for j in joints],
-        [j.friction.stribeck for j in joints],
-        np.log(velocity),
-    ]
+    mean = field_values(joints)
+    mean[-1] = np.log(velocity)
     logarithm = np.full(len(joints), STRIBECK_WIDTH)
     lag = np.full(len(joints), LAG_WIDTH_S)
     reach = np.maximum(motion.q[train].std(axis=0), LEAST_REACH)
     offset, spring = torque, torque / reach
     width = [
         *(torque / acceleration, torque, torque / speed, offset, spring, lag),
-        *(torque, logarithm),
+        *(torque / speed, np.full(len(joints), LOAD_WIDTH), torque, logarithm),
     ]
     return Prior(
         factors=np.array([group.factor for group in model.groups]),
-        mean=np.concatenate(mean),
+        mean=mean.ravel(),
         precision=np.concatenate(width) ** -2,
     )
 
@@ -308,3 +310,21 @@ def model_torque(
     dt_s = float(motion.t_s[1] - motion.t_s[0])
     tau = sensor_torque(tree, joints, motion.q, motion.qd, motion.qdd, dt_s)
     return lowpass(tau, dt_s, cutoff_hz)
+
+
+def torque_near(
+    tree: Tree, joints: Sequence[Joint], motion: Motion, cutoff_hz: float
+) -> tuple[Float[np.ndarray, "time joint"], Float[np.ndarray, "time joint"]]:
+    """Return a model's torque with half its sensors' lag, low-passed, and its bodies' part.
+
+    Args:
+        tree: Inertias.
+        joints: All else, in the tree's order.
+        motion: Low-passed at `cutoff_hz`.
+        cutoff_hz: Of the filter.
+    """
+    half = [replace(joint, torque_lag_s=joint.torque_lag_s / 2) for joint in joints]
+    bodies = TreeDynamics(tree).inverse_dynamics(motion.q, motion.qd, motion.qdd)
+    dt_s = float(motion.t_s[1] - motion.t_s[0])
+    tau = reading(bodies, half, motion.q, motion.qd, motion.qdd, dt_s)
+    return lowpass(tau, dt_s, cutoff_hz), bodies

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from calibration import torque_fit
 from calibration.checkpoint import NAME as GENERATIONS
 from calibration.evolution import fit_cmaes
 from calibration.gradient import fit_torque
-from calibration.layer import write_calibration
+from calibration.layer import for_another, write_calibration
 from calibration.result import CalibrationResult, combine
 from calibration.shooting import fit_lm
 from calibration.validation import blocked_folds
 from conf.outcome import Calibrated, Prepared
 from conf.preparing import rig
-from conf.schema import Method, configuration_hash
+from conf.schema import Loss, Method, configuration_hash
 from conf.session import Session
 from envs.errors import CalibrationError
 from envs.stage.reader import read_stage
@@ -79,6 +80,18 @@ def calibrate(session: Session, fitted: tuple[Prepared, ...]) -> Calibrated:
     return Calibrated(data, found, result, layer, stage, reasons, cpu_s)
 
 
+def layer_for(session: Session, fit: Calibrated, judged: Prepared) -> Path:
+    """Return the layer for the robot that judges: without what is another individual's own."""
+    if judged.individual == fit.data.individual:
+        return fit.layer
+    session.note(
+        f"{judged.recording.name} is of another robot than {fit.data.recording.name}: torque "
+        "offsets, springs, sensor lags and encoder offsets are left with the one they were found on"
+    )
+    path = session.directory / f"calibration_{judged.recording.name}.usda"
+    return write_calibration(path, judged.stage, for_another(fit.result))
+
+
 def _choose(method: Method, data: Prepared) -> tuple[list[Method], tuple[str, ...]]:
     """Return the methods to run, and why these.
 
@@ -115,12 +128,19 @@ def _torque(session: Session, data: Prepared, provenance: Mapping[str, Any]) -> 
             train=data.train,
             heldout=data.heldout if data.judges.any() else None,
             cutoff_hz=data.cutoff_hz,
+            loss=_loss(session),
             provenance=provenance,
         )
+    for joint, choice in result.metrics["structure"].items():
+        session.note(f"{joint}: {choice['chosen']}")
     for sentence in result.metrics["identifiability"]["sentences"]:
         if "cannot be told apart" not in sentence and "at a bound" not in sentence:
             session.note(sentence)
     return result
+
+
+def _loss(session: Session) -> torque_fit.Loss:
+    return "huber" if session.config.calibration.loss is Loss.huber else "squares"
 
 
 def _folds(session: Session, data: Prepared) -> list[list[float]]:
@@ -132,7 +152,12 @@ def _folds(session: Session, data: Prepared) -> list[list[float]]:
     with session.stage("folds", "cross-validate in blocks of time") as report:
         for k, (train, heldout) in enumerate(folds):
             result = fit_torque(
-                data.scene, data.motion, train=train, heldout=heldout, cutoff_hz=data.cutoff_hz
+                data.scene,
+                data.motion,
+                train=train,
+                heldout=heldout,
+                cutoff_hz=data.cutoff_hz,
+                loss=_loss(session),
             )
             errors.append(result.metrics["heldout_rmse_nm"])
             report(k + 1, len(folds))

@@ -29,6 +29,7 @@ class Prepared:
         motion: Low-passed motion and torque; None without measured effort.
         trains: Instants to fit.
         judges: Instants that no fit may see.
+        individual: Which robot of its make it is.
     """
 
     recording: Recording
@@ -41,6 +42,7 @@ class Prepared:
     motion: Motion | None
     trains: Bool[np.ndarray, "time"]
     judges: Bool[np.ndarray, "time"]
+    individual: str = ""
 
     @property
     def train(self) -> Bool[np.ndarray, "time"]:

@@ -127,6 +127,7 @@ def _prepare(session: Session, described: RecordingConfig, robot: str, stage_nam
         else motion(trajectory, cutoff_hz=cutoff_hz, trim_s=options.trim_s),
         trains=none,
         judges=none,
+        individual=described.individual,
     )
 
 

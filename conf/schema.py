@@ -75,6 +75,10 @@ class Engine(Enum):
     bullet = "bullet"
 
 
+Loss = Enum("Loss", ["huber", "squares"])
+"""How torque residuals count: huber bends to no outlier, squares is plain least squares."""
+
+
 @dataclass
 class CalibrationConfig:
     """The identification; `train_fraction` holds where the recording does not say what trains."""
@@ -83,6 +87,7 @@ class CalibrationConfig:
     folds: int = 0
     cutoff_hz: float = 10.0
     trim_s: float = 0.3
+    loss: Loss = Loss.huber
     cmaes_generations: int = 30
     cmaes_candidates: int = 12
     cmaes_engine: Engine = Engine.twin

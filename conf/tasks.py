@@ -80,7 +80,7 @@ def _calibrate(session: Session) -> None:
 
 
 def _before_and_after(session: Session) -> Outcome:
-    from conf.calibrating import calibrate
+    from conf.calibrating import calibrate, layer_for
 
     data = prepare_all(session)
     nominal = [replay(session, j, j.scene, "nominal") for j in data.judging]
@@ -88,9 +88,9 @@ def _before_and_after(session: Session) -> Outcome:
     judged = []
     for other, before in zip(data.judging, nominal, strict=True):
         stage = fit.stage
-        if other.robot != fit.data.robot:
+        if other.robot != fit.data.robot or other.individual != fit.data.individual:
             name = f"calibrated_{other.recording.name}.usda"
-            stage = rig(session, name, fit.layer, robot=other.robot)
+            stage = rig(session, name, layer_for(session, fit, other), robot=other.robot)
         after = replay(session, other, read_stage(stage), "calibrated")
         judged.append(Judged(other, {"nominal": before, "calibrated": after}))
     return Outcome(data.own, tuple(judged), fit)
@@ -156,6 +156,18 @@ def replay(session: Session, data: Prepared, scene: Scene, label: str) -> Replay
             kinematic_error = rmse(
                 kinematic, data.trajectory, use=data.heldout, cutoff_hz=cutoff_hz
             )
+            asked_hz = session.config.calibration.cutoff_hz
+            if cutoff_hz < asked_hz:
+                at_asked = rmse(
+                    kinematic,
+                    data.trajectory,
+                    use=data.heldout,
+                    cutoff_hz=cutoff_hz,
+                    measured_cutoff_hz=asked_hz,
+                )
+                assert at_asked.tau is not None, "both sides have a torque"
+                of = session.metrics.setdefault("rmse_nm_at_asked_cutoff", {})
+                of.setdefault(data.recording.name, {})[label] = at_asked.tau.tolist()
         if data.trajectory.q_command is not None:
             dynamic = replay_dynamic(scene, data.trajectory, progress=report)
             dynamic_error = rmse(dynamic, data.trajectory, use=data.heldout)

@@ -54,10 +54,14 @@ class ServoConfig:
 
 @dataclass
 class RecordingConfig:
-    """A recording, how to read it, the robot that made it, and what of it trains and judges."""
+    """A recording, how to read it, the robot that made it, and what of it trains and judges.
+
+    `individual` tells one robot from another of its make; see `layer.OF_ONE_ROBOT`.
+    """
 
     name: str = MISSING
     robot: str = ""
+    individual: str = ""
     format: str = MISSING
     path: str = MISSING
     streams: dict[str, StreamConfig] = field(default_factory=dict)

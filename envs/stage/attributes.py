@@ -78,6 +78,8 @@ JOINT_FIELDS: Mapping[str, Sequence[Candidate]] = {
     ),
     "friction.stribeck": (Candidate("twin", "twin:stribeckFriction", "si"),),
     "friction.stribeck_velocity": (Candidate("twin", "twin:stribeckVelocity", "si"),),
+    "friction.asymmetry": (Candidate("twin", "twin:frictionAsymmetry", "si"),),
+    "friction.load": (Candidate("twin", "twin:loadFriction", "si"),),
     "drive.stiffness": (Candidate("physics", "drive:{dof}:physics:stiffness", "stiffness"),),
     "drive.damping": (Candidate("physics", "drive:{dof}:physics:damping", "damping"),),
     "effort_limit": (

@@ -235,6 +235,8 @@ def read_values(prim: Any, dof: str, units: Units, notes: Diagnostics) -> dict[s
             viscous=found.get("friction.viscous", default.viscous),
             stribeck=found.get("friction.stribeck", default.stribeck),
             stribeck_velocity=found.get("friction.stribeck_velocity", default.stribeck_velocity),
+            asymmetry=found.get("friction.asymmetry", default.asymmetry),
+            load=found.get("friction.load", default.load),
         ),
         "drive": Drive(stiffness, damping, effort) if driven else None,
         "delay_s": found.get("delay_s", 0.0),

@@ -36,6 +36,8 @@ OVERRIDABLE = (
     "friction.viscous",
     "friction.stribeck",
     "friction.stribeck_velocity",
+    "friction.asymmetry",
+    "friction.load",
     "drive.stiffness",
     "drive.damping",
     "delay_s",

@@ -149,15 +149,22 @@ class Body:
 
 @dataclass(frozen=True)
 class Friction:
-    """The joint friction law `τ = (coulomb + stribeck·exp(−(q̇/v_s)²))·sign(q̇) + viscous·q̇`.
+    """The friction law `(coulomb + stribeck·exp(−(q̇/v_s)²) + load·|τ|)·sign(q̇) + viscous·q̇ + …`.
 
     N·m and N·m·s/rad for a revolute joint, N and N·s/m for a prismatic one.
+
+    Attributes:
+        asymmetry: By how much viscous friction differs between the directions: asymmetry·|q̇|.
+        load: Friction per torque τ of the bodies that the gear carries. Only what sensors read has
+            these two; the drive of the twin leaves them out.
     """
 
     coulomb: float = 0.0
     viscous: float = 0.0
     stribeck: float = 0.0
     stribeck_velocity: float = 0.1
+    asymmetry: float = 0.0
+    load: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from envs.stage.scene import Joint
 from envs.stage.tree import Tree
 from envs.world.dynamics import TreeDynamics
-from envs.world.friction import friction_torque, joint_friction
+from envs.world.friction import STICTION_VELOCITY, friction_torque, joint_friction
 
 
 def sensor_torque(
@@ -32,10 +32,28 @@ def sensor_torque(
     Returns:
         N·m or N; the first reading holds before the first instant.
     """
+    bodies = TreeDynamics(tree).inverse_dynamics(q, qd, qdd)
+    return reading(bodies, joints, q, qd, qdd, dt_s)
+
+
+def reading(
+    bodies: Float[np.ndarray, "time joint"],
+    joints: Sequence[Joint],
+    q: Float[np.ndarray, "time joint"],
+    qd: Float[np.ndarray, "time joint"],
+    qdd: Float[np.ndarray, "time joint"],
+    dt_s: float,
+) -> Float[np.ndarray, "time joint"]:
+    """Return what sensors read where the bodies take a given torque; see `sensor_torque`."""
+    friction = joint_friction(j.friction for j in joints)
     tau: Float[np.ndarray, "time joint"] = (
-        TreeDynamics(tree).inverse_dynamics(q, qd, qdd)
+        bodies
         + np.array([j.armature for j in joints]) * qdd
-        + friction_torque(joint_friction(j.friction for j in joints), qd)
+        + friction_torque(friction, qd)
+        + np.array([j.friction.asymmetry for j in joints]) * np.abs(qd)
+        + np.array([j.friction.load for j in joints])
+        * np.abs(bodies)
+        * np.tanh(qd / STICTION_VELOCITY)
         + np.array([j.torque_offset for j in joints])
         + np.array([j.spring for j in joints]) * q
     )

@@ -7,7 +7,7 @@ import pytest
 from pxr import Sdf
 
 from calibration.coordinates import Coordinates
-from calibration.layer import write_calibration
+from calibration.layer import for_another, write_calibration
 from calibration.result import INERTIAL, CalibrationResult, Parameter
 from calibration.segments import FITTED
 from calibration.unknowns import Unknowns, held_by
@@ -53,6 +53,14 @@ def a_result(joint: str = "panda_joint3") -> CalibrationResult:
         },
         provenance={"sha256": {"a.txt": "12"}, "train_s": [0.3, 14.0], "cutoff_hz": 10.0},
     )
+
+
+def test_another_robot_of_the_make_gets_all_but_the_first_ones_own() -> None:
+    result = a_result()
+    shared = for_another(result)
+    assert set(result.parameters) - set(shared.parameters) == {"panda_joint3.torque_offset"}
+    assert shared.covariance.shape == (len(shared.parameters),) * 2
+    assert shared.inertials == result.inertials
 
 
 def test_the_calibrated_stage_says_what_was_identified(

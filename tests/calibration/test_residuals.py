@@ -46,6 +46,15 @@ def test_a_low_pass_takes_ripple_away_and_leaves_the_slow_error() -> None:
     np.testing.assert_allclose(smooth, np.sqrt(0.5), rtol=1e-3)
 
 
+def test_what_the_measured_side_keeps_above_the_models_cutoff_counts_against_the_model() -> None:
+    slow, fast = np.sin(2 * np.pi * 0.5 * T), np.sin(2 * np.pi * 8 * T)
+    both = replace(measured(), tau=np.stack([slow + fast, slow], axis=1))
+    simulated = replace(measured(), tau=np.stack([slow, slow], axis=1))
+    errors = rmse(simulated, both, use=(T >= 1) & (T < 3), cutoff_hz=2.0, measured_cutoff_hz=40.0)
+    assert errors.tau is not None
+    np.testing.assert_allclose(errors.tau, [np.sqrt(0.5), 0], atol=5e-3)
+
+
 def test_trajectories_that_do_not_belong_together_are_refused() -> None:
     use = np.ones(4000, bool)
     with pytest.raises(RecordingError, match="joints b, a with a, b"):

@@ -21,6 +21,8 @@ FIELDS = (
     "friction.viscous",
     "friction.stribeck",
     "friction.stribeck_velocity",
+    "friction.asymmetry",
+    "friction.load",
     "drive.stiffness",
     "drive.damping",
     "delay_s",

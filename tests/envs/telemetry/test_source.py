@@ -54,7 +54,9 @@ def test_the_shipped_recordings_are_described_in_thirty_lines(name: str) -> None
     path = ROOT / "conf" / "recording" / f"{name}.yaml"
     assert len(path.read_text().splitlines()) <= 30
     values: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    source = recording_source({k: v for k, v in values.items() if k not in ("robot", "truth")})
+    source = recording_source(
+        {k: v for k, v in values.items() if k not in ("robot", "individual", "truth")}
+    )
     given = {signal for stream in source.streams for signal in stream.signals}
     assert {"position", "velocity", "effort"} < given
     assert given & {"command_position", "command_velocity"}
@@ -157,7 +159,7 @@ def test_nonsense_is_refused_with_what_is_allowed(
 def test_the_example_of_the_documentation_is_a_description() -> None:
     text = (ROOT / "docs" / "recordings.md").read_text().split("```")[1].removeprefix("yaml\n")
     values: Any = OmegaConf.to_container(OmegaConf.create(text))
-    assert values.pop("robot") == "panda"
+    assert (values.pop("robot"), values.pop("individual")) == ("panda", "ours")
     source = recording_source(values)
     assert source.streams[0].signals["load"].register_bits == 16
     assert source.streams[0].signals["position"].signs == (1.0, -1.0)

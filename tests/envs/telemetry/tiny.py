@@ -83,7 +83,7 @@ def shipped(name: str) -> RecordingSource:
     root = OmegaConf.create({"recordings_dir": str(SHARED / "recordings"), "recording": described})
     values: Any = OmegaConf.to_container(root, resolve=True)
     # What only the calibration reads is none of the readers' business.
-    others = ("robot", "truth", "runs", "servo")
+    others = ("robot", "individual", "truth", "runs", "servo")
     values = {k: v for k, v in values["recording"].items() if k not in others}
     source = recording_source(values)
     if not source.path.exists():
