@@ -1,134 +1,136 @@
 # mypy: ignore-errors
 # What Warp compiles is Python in its looks alone: types are calls there, which mypy does not know.
-"""What a metallic-roughness surface gives back of light from lamps and from a sky."""
+"""What metallic-roughness surfaces give back of light from lamps and from a sky.
+
+Eight points at a time, in C++ of plain loops, so that a CPU's compiler takes all eight in one go.
+What comes by a surface's colour is kept apart from what comes beside it: images may multiply it.
+"""
 
 import warp as wp
 
-from generators.raster.layout import Lamp, Lights
-from generators.raster.shadow import arriving
-from generators.raster.sky import given_back, mirrored
+from generators.raster.layout import Sky
+from generators.raster.rows import Colors, Row
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
+Light = wp.types.matrix(shape=(6, 8), dtype=wp.float32)
+"""Light from eight points, linear RGB: by their colour (three rows), and beside it."""
+
 
 @wp.struct
-class Light:
-    """What comes from a surface: by its colour, which images may multiply, and beside it."""
+class Points:
+    """Eight points of surfaces, and how they look.
 
-    diffuse: wp.vec3
-    mirror: wp.vec3
+    Attributes:
+        ray: Directions from the camera to them, of any length, in the world.
+        normal: Unit normals there.
+        base: Colours; reflection: what they reflect head-on where they are no metal.
+        roughness: From 0.06 to 1; metallic: from 0 to 1; exposed: how much of the sky each sees.
+    """
+
+    ray: Colors
+    normal: Colors
+    base: Colors
+    reflection: Colors
+    roughness: Row
+    metallic: Row
+    exposed: Row
 
 
-@wp.func
-def mixed(a: Light, b: Light, share: float) -> Light:
-    """Return what lies between two lights."""
-    light = Light()
-    light.diffuse = a.diffuse * (1.0 - share) + b.diffuse * share
-    light.mirror = a.mirror * (1.0 - share) + b.mirror * share
-    return light
+@wp.func_native("""
+    wp::mat_t<6, 8, wp::float32> light;
+    const bool dome = sky.dome >= 0;
+    for (int k = 0; k < 8; ++k) {
+        const float x = points.ray.data[0][k], y = points.ray.data[1][k], z = points.ray.data[2][k];
+        const float away = -1.0f / ::sqrtf(x * x + y * y + z * z);
+        const float nx = points.normal.data[0][k], ny = points.normal.data[1][k];
+        const float nz = points.normal.data[2][k];
+        const float vx = x * away, vy = y * away, vz = z * away;
+        const float nv = nx * vx + ny * vy + nz * vz;
+        const float size = nv < 0.0f ? -nv : nv, facing = size < 1.0f ? size : 1.0f;
+        // What a rough surface reflects of a sky, after Karis; the last factor is near his exp2.
+        const float rough = points.roughness[k], gloss = 1.0f - rough;
+        const float fade = (1.0f - facing) * (1.0f - facing) * (1.0f - facing) * (1.0f - facing);
+        const float fading = fade * (1.0f - facing), sharp = gloss * gloss;
+        const float low = (sharp < fading ? sharp : fading) * gloss + 0.0425f - 0.0275f * rough;
+        const float scale = -1.04f * low + 1.04f - 0.572f * rough;
+        const float offset = 1.04f * low + 0.022f * rough - 0.04f;
+        const float rx = 2.0f * nv * nx - vx, ry = 2.0f * nv * ny - vy, rz = 2.0f * nv * nz - vz;
+        const float metal = points.metallic[k], open = points.exposed[k];
+        for (int n = 0; n < 3; ++n) {
+            float dull = sky.constant[n], shine = dull;
+            dull += sky.toward_x[n] * nx + sky.toward_y[n] * ny + sky.toward_z[n] * nz;
+            shine += sky.toward_x[n] * rx + sky.toward_y[n] * ry + sky.toward_z[n] * rz;
+            dull = dome ? diffuse.data[n][k] : dull;
+            shine = dome ? mirror.data[n][k] : shine;
+            const float base = points.base.data[n][k];
+            const float head_on = points.reflection.data[n][k] * (1.0f - metal) + base * metal;
+            const float glint = head_on * scale + offset;
+            light.data[n][k] = (1.0f - glint) * base * (1.0f - metal) * dull * open;
+            light.data[n + 3][k] = glint * shine * open;
+        }
+    }
+    return light;
+""")
+def under_sky(points: Points, sky: Sky, diffuse: Colors, mirror: Colors) -> Light:
+    """Return what eight points give back of the sky's light.
+
+    What a rough surface reflects is approximated after Karis, Physically based shading on mobile,
+    Unreal Engine, 2014.
+
+    Args:
+        points: The points.
+        sky: Above them.
+        diffuse: Under a dome, what white surfaces there would give back of it.
+        mirror: Under a dome, what they would show as mirrors.
+    """
+    ...
 
 
-@wp.func
-def reflected(
-    base: wp.vec3,
-    metallic: float,
-    head_on: wp.vec3,
-    a: float,
-    n: wp.vec3,
-    v: wp.vec3,
-    l: wp.vec3,
-    cosine: float,
-    strength: wp.vec3,
-) -> Light:
-    """Return what a surface gives back of one lamp's light.
+@wp.func_native("""
+    wp::mat_t<6, 8, wp::float32> light;
+    for (int k = 0; k < 8; ++k) {
+        const float x = points.ray.data[0][k], y = points.ray.data[1][k], z = points.ray.data[2][k];
+        const float away = -1.0f / ::sqrtf(x * x + y * y + z * z);
+        const float nx = points.normal.data[0][k], ny = points.normal.data[1][k];
+        const float nz = points.normal.data[2][k];
+        const float vx = x * away, vy = y * away, vz = z * away;
+        const float lx = toward.data[0][k], ly = toward.data[1][k], lz = toward.data[2][k];
+        const float nv = nx * vx + ny * vy + nz * vz, size = nv < 0.0f ? -nv : nv;
+        const float facing = size > 1e-3f ? size : 1e-3f;
+        const float raw = nx * lx + ny * ly + nz * lz, cosine = raw > 0.0f ? raw : 0.0f;
+        const float hx = lx + vx, hy = ly + vy, hz = lz + vz;
+        const float half_of = 1.0f / ::sqrtf(hx * hx + hy * hy + hz * hz + 1e-12f);
+        const float along = (nx * hx + ny * hy + nz * hz) * half_of;
+        const float nh = along > 0.0f ? along : 0.0f;
+        const float vh = 1.0f - (vx * hx + vy * hy + vz * hz) * half_of;
+        const float a = points.roughness[k] * points.roughness[k], square = a * a;
+        const float d = nh * nh * (square - 1.0f) + 1.0f;
+        const float below = 2.0f * cosine * facing * (1.0f - a) + (cosine + facing) * a;
+        const float smith = 0.5f / (below > 1e-4f ? below : 1e-4f);
+        const float fifth = vh * vh * vh * vh * vh;
+        // D is taken times π, since the strength is an irradiance over π.
+        const float lobe = square / (d * d) * smith, metal = points.metallic[k];
+        for (int n = 0; n < 3; ++n) {
+            const float base = points.base.data[n][k], given = strength.data[n][k] * cosine;
+            const float head_on = points.reflection.data[n][k] * (1.0f - metal) + base * metal;
+            const float fresnel = head_on * (1.0f - fifth) + fifth;
+            light.data[n][k] = (1.0f - fresnel) * base * (1.0f - metal) * given;
+            light.data[n + 3][k] = fresnel * lobe * given;
+        }
+    }
+    return light;
+""")
+def under_lamp(points: Points, toward: Colors, strength: Colors) -> Light:
+    """Return what eight points give back of one lamp's light.
 
     GGX (Walter et al., Microfacet models for refraction through rough surfaces, EGSR 2007) with
     Smith's shadowing as approximated by Hammon (PBR diffuse lighting for GGX+Smith, GDC 2017) and
     Schlick's Fresnel term; Lambert below it.
 
     Args:
-        base: Colour.
-        metallic: 0 or 1, or between where the two meet.
-        head_on: What is reflected head-on.
-        a: Roughness squared.
-        n: Normal.
-        v: Unit vector to the camera.
-        l: Unit vector to the lamp.
-        cosine: n · l, above 0.
-        strength: What a white surface that faces the lamp gives back.
+        points: The points.
+        toward: Unit vectors to the lamp, in the world.
+        strength: What white surfaces there that face the lamp give back.
     """
-    h = wp.normalize(l + v)
-    nh = wp.clamp(wp.dot(n, h), 0.0, 1.0)
-    nv = wp.max(wp.abs(wp.dot(n, v)), 1e-3)
-    vh = 1.0 - wp.clamp(wp.dot(v, h), 0.0, 1.0)
-    square = a * a
-    d = nh * nh * (square - 1.0) + 1.0
-    smith = 0.5 / wp.max(2.0 * cosine * nv * (1.0 - a) + (cosine + nv) * a, 1e-4)
-    fifth = vh * vh * vh * vh * vh
-    fresnel = head_on * (1.0 - fifth) + wp.vec3(fifth, fifth, fifth)
-    # D is taken times π, since the strength is an irradiance over π.
-    mirror = fresnel * (square / (d * d) * smith)
-    diffuse = wp.cw_mul(wp.vec3(1.0, 1.0, 1.0) - fresnel, base) * (1.0 - metallic)
-    light = Light()
-    light.diffuse = wp.cw_mul(diffuse, strength) * cosine
-    light.mirror = wp.cw_mul(mirror, strength) * cosine
-    return light
-
-
-@wp.func
-def lit_by(
-    lights: Lights,
-    lamp: Lamp,
-    p_W: wp.vec3,
-    base: wp.vec3,
-    metallic: float,
-    head_on: wp.vec3,
-    a: float,
-    n: wp.vec3,
-    v: wp.vec3,
-) -> Light:
-    """Return what a surface at p_W gives back of a lamp's light, shadows included."""
-    cosine = wp.dot(n, lamp.toward_W)
-    if cosine <= 0.0:
-        return Light()
-    light = reflected(base, metallic, head_on, a, n, v, lamp.toward_W, cosine, lamp.strength)
-    if lamp.map >= 0:
-        part = arriving(lights, lamp, p_W, cosine)
-        light.diffuse *= part
-        light.mirror *= part
-    return light
-
-
-@wp.func
-def ambient(
-    lights: Lights,
-    view: int,
-    base: wp.vec3,
-    metallic: float,
-    head_on: wp.vec3,
-    rough: float,
-    n: wp.vec3,
-    v: wp.vec3,
-) -> Light:
-    """Return what a surface gives back of the sky's light.
-
-    What a rough surface reflects is approximated after Karis, Physically based shading on mobile,
-    Unreal Engine, 2014.
-    """
-    nv = wp.clamp(wp.abs(wp.dot(n, v)), 0.0, 1.0)
-    x = 1.0 - rough
-    y = 0.0425 - 0.0275 * rough
-    z = 1.04 - 0.572 * rough
-    w = 0.022 * rough - 0.04
-    # Karis's exp2(−9.28·nv), as near as his fit is to the truth.
-    fade = (1.0 - nv) * (1.0 - nv)
-    low = wp.min(x * x, fade * fade * (1.0 - nv)) * x + y
-    scale = -1.04 * low + z
-    offset = 1.04 * low + w
-    r = n * (2.0 * wp.dot(n, v)) - v
-    mirror = head_on * scale + wp.vec3(offset, offset, offset)
-    diffuse = wp.cw_mul(wp.vec3(1.0, 1.0, 1.0) - mirror, base) * (1.0 - metallic)
-    light = Light()
-    light.diffuse = wp.cw_mul(diffuse, given_back(lights, view, n))
-    light.mirror = wp.cw_mul(mirror, mirrored(lights, view, r, rough))
-    return light
+    ...

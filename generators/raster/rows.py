@@ -69,7 +69,7 @@ def repeated(texels: wp.array(dtype=wp.uint64), image: Image, s: Row, t: Row) ->
             const float high = step < most ? step : most;
             steps[n][k] = (int)((high > 0.0f ? high : 0.0f) + 0.5f);
         }
-    for (int k = 0; k < 8; ++k)
+    for (int k = 0; k < count; ++k)
         for (int n = 0; n < 3; ++n) out[k][n] = to_srgb.data[steps[n][k]];
 """)
 def develop(
@@ -78,6 +78,7 @@ def develop(
     scale: float,
     most: float,
     first: int,
+    count: int,
     rgb: wp.array3d(dtype=wp.vec3ub),
 ):
     """Write the sRGB bytes of linear light from a place of a picture on.
@@ -88,6 +89,7 @@ def develop(
         scale: Steps for each unit of light.
         most: The last step.
         first: Number of the first pixel.
+        count: How many are written.
         rgb: The pictures.
     """
     ...

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from generators.raster import occlusion, reflection, shading, smoothing
+from generators.raster import occlusion, shading, smoothing
 from generators.raster.buffer import VisibilityBuffer
 from generators.raster.geometry import Instances
 from generators.raster.layout import Geometry
@@ -41,7 +41,6 @@ class Shader:
         self._cells = (count, -(-width // cell) * -(-height // cell))
         self._filled = wp.zeros(self._cells, dtype=wp.uint32, device=device)
         self._calm = wp.zeros(self._tiles, dtype=wp.int32, device=device)
-        self._knots = wp.zeros((*self._cells, 4), dtype=reflection.Light, device=device)
         self._raw = wp.zeros(half, dtype=wp.float32, device=device)
         self._hidden = wp.zeros(half, dtype=wp.float32, device=device)
         taps = int(occlusion.TAPS)
@@ -94,7 +93,7 @@ class Shader:
             shading.shade,
             dim=self._cells,
             inputs=[*self._common, target.seen, depth, normal, smooth, self._hidden, self._filled],
-            outputs=[self._knots, rgb],
+            outputs=[rgb],
             device=device,
         )
 

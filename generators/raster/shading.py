@@ -9,10 +9,10 @@ from generators.raster.facet import NOTHING, ray_at, ray_of, value
 from generators.raster.layout import Geometry, Image, Lights, Looks, Paint, Views
 from generators.raster.look import Look, bumped, color_at, look_at, texture_at
 from generators.raster.occlusion import CELL, EMPTY, open_to_sky
-from generators.raster.reflection import Light, ambient, lit_by, mixed
+from generators.raster.reflection import Light, Points, under_lamp, under_sky
 from generators.raster.rows import Colors, Row, develop, repeated
-from generators.raster.shadow import in_map, settled
-from generators.raster.sky import seen_towards
+from generators.raster.shadow import arriving, in_map, settled
+from generators.raster.sky import given_back, mirrored, seen_towards
 from generators.raster.texturing import level_of, sample
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
@@ -30,56 +30,51 @@ def behind(lights: Lights, views: Views, view: int, uv: wp.vec2) -> wp.vec3:
     return seen_towards(lights, view, ray) * lights.skies[view].exposure
 
 
+Entries = wp.types.vector(length=8, dtype=wp.uint64)
+
+
+@wp.struct
+class Surface:
+    """How a triangle looks at one point; see `Paint` and `Points`."""
+
+    normal: wp.vec3
+    base: wp.vec3
+    emissive: wp.vec3
+    roughness: wp.float32
+    metallic: wp.float32
+
+
 @wp.func
-def light_at(
+def surface_at(
     geometry: Geometry,
     views: Views,
     looks: Looks,
-    lights: Lights,
     view: int,
     look: Look,
     uv: wp.vec2,
     z: float,
     n_W: wp.vec3,
-    exposed: float,
     images: bool,
-) -> Light:
-    """Return the light that comes from a facet at an undistorted pixel.
+) -> Surface:
+    """Return how a triangle looks at an undistorted pixel.
 
     Args:
         geometry: The scene's triangles.
         views: The cameras.
         looks: Images and paints.
-        lights: Lamps and sky.
         view: Which camera.
         look: What is seen.
         uv: Where it is seen.
         z: Its depth there, m.
         n_W: The mesh's own normal there.
-        exposed: How much of the sky the point sees.
-        images: Whether the images of its colour are looked up; else white stands for them.
+        images: Whether its images are looked up; else white stands for them.
     """
-    result = Light()
-    ray = ray_of(views, view, uv)
-    p_W = views.p_WC[view] + ray * z
-    focus = lights.skies[view].focus_W
-    fade_m = lights.skies[view].fade_m
-    backdrop = lights.skies[view].backdrop
-    away_x = p_W[0] - focus[0]
-    away_y = p_W[1] - focus[1]
-    square = away_x * away_x + away_y * away_y
-    fade = float(0.0)
-    if square > fade_m[0] * fade_m[0]:
-        fade = wp.min((wp.sqrt(square) - fade_m[0]) / (fade_m[1] - fade_m[0]), 1.0)
-        if fade == 1.0:
-            result.mirror = backdrop
-            return result
-    v = -wp.normalize(ray)
-    n = n_W
+    surface = Surface()
+    surface.normal = n_W
     base = look.paint.base
     rough = look.paint.roughness
     metallic = look.paint.metallic
-    emissive = look.paint.emissive
+    surface.emissive = look.paint.emissive
     if images and look.per_metre >= 0.0:
         at = texture_at(geometry, views, view, look, uv, z)
         st = wp.vec2(at[0], at[1])
@@ -90,24 +85,140 @@ def light_at(
             metallic = sample(looks, look.paint.metallic_image, st, at[2])[0]
         if look.paint.emissive_image >= 0:
             m = sample(looks, look.paint.emissive_image, st, at[2])
-            emissive = wp.cw_mul(emissive, wp.vec3(m[0], m[1], m[2]))
+            surface.emissive = wp.cw_mul(look.paint.emissive, wp.vec3(m[0], m[1], m[2]))
         if look.paint.normal_image >= 0:
-            n = bumped(geometry, looks, look.facet, n, look.paint.normal_image, st, at[2])
-    rough = wp.clamp(rough, 0.06, 1.0)
-    metallic = wp.clamp(metallic, 0.0, 1.0)
-    head_on = look.paint.reflection * (1.0 - metallic) + base * metallic
-    sky = ambient(lights, view, base, metallic, head_on, rough, n, v)
-    diffuse = sky.diffuse * exposed
-    mirror = sky.mirror * exposed + emissive
-    for k in range(lights.skies[view].lamps):
-        lamp = lights.lamps[view, k]
-        one = lit_by(lights, lamp, p_W, base, metallic, head_on, rough * rough, n, v)
-        diffuse += one.diffuse
-        mirror += one.mirror
-    strength = lights.skies[view].exposure * (1.0 - fade)
-    result.diffuse = diffuse * strength
-    result.mirror = mirror * strength + backdrop * fade
-    return result
+            surface.normal = bumped(
+                geometry, looks, look.facet, n_W, look.paint.normal_image, st, at[2]
+            )
+    surface.base = base
+    surface.roughness = wp.clamp(rough, 0.06, 1.0)
+    surface.metallic = wp.clamp(metallic, 0.0, 1.0)
+    return surface
+
+
+@wp.func
+def lit(lights: Lights, view: int, points: Points, p_W: Colors) -> Light:
+    """Return what eight points, which lie at p_W (m), give back of all light."""
+    sky = lights.skies[view]
+    diffuse = Colors()
+    mirror = Colors()
+    if sky.dome >= 0:
+        for k in range(8):
+            n = wp.vec3(points.normal[0, k], points.normal[1, k], points.normal[2, k])
+            ray = wp.vec3(points.ray[0, k], points.ray[1, k], points.ray[2, k])
+            v = -wp.normalize(ray)
+            given = given_back(lights, view, n)
+            r = n * (2.0 * wp.dot(n, v)) - v
+            shown = mirrored(lights, view, r, points.roughness[k])
+            for c in range(3):
+                diffuse[c, k] = given[c]
+                mirror[c, k] = shown[c]
+    light = under_sky(points, sky, diffuse, mirror)
+    for index in range(sky.lamps):
+        lamp = lights.lamps[view, index]
+        toward = Colors()
+        strength = Colors()
+        for c in range(3):
+            toward[c] = Row(lamp.toward_W[c])
+            strength[c] = Row(lamp.strength[c])
+        if lamp.map >= 0:
+            for k in range(8):
+                n = wp.vec3(points.normal[0, k], points.normal[1, k], points.normal[2, k])
+                cosine = wp.dot(n, lamp.toward_W)
+                if cosine > 0.0:
+                    at = wp.vec3(p_W[0, k], p_W[1, k], p_W[2, k])
+                    part = arriving(lights, lamp, at, cosine)
+                    for c in range(3):
+                        strength[c, k] = part * lamp.strength[c]
+        light += under_lamp(points, toward, strength)
+    return light
+
+
+@wp.func
+def light_from(
+    geometry: Geometry,
+    views: Views,
+    looks: Looks,
+    lights: Lights,
+    view: int,
+    known: wp.uint64,
+    known_look: Look,
+    entries: Entries,
+    u: Row,
+    v: Row,
+    z: Row,
+    normal: Colors,
+    exposed: Row,
+    images: bool,
+) -> Light:
+    """Return the light that comes from what is seen at eight places of a picture.
+
+    Args:
+        geometry: The scene's triangles.
+        views: The cameras.
+        looks: Images and paints.
+        lights: Lamps and sky.
+        view: Which camera.
+        known: An entry that `known_look` is of.
+        known_look: What is seen there.
+        entries: Of the visibility buffer.
+        u: Undistorted pixels, from left to right.
+        v: The same, downwards.
+        z: Depth, m.
+        normal: The mesh's own normals, in the world.
+        exposed: How much of the sky each sees.
+        images: Whether the images of colours are looked up; else white stands for them.
+    """
+    look = known_look
+    before = known & wp.uint64(0xFFFFFFFF)
+    points = Points()
+    points.exposed = exposed
+    p_W = Colors()
+    emissive = Colors()
+    fade = Row()
+    origin = views.p_WC[view]
+    focus = lights.skies[view].focus_W
+    fade_m = lights.skies[view].fade_m
+    backdrop = lights.skies[view].backdrop
+    exposure = lights.skies[view].exposure
+    for k in range(8):
+        uv = wp.vec2(u[k], v[k])
+        if entries[k] == NOTHING:
+            continue
+        number = entries[k] & wp.uint64(0xFFFFFFFF)
+        if number != before:
+            look = look_at(geometry, views, looks, view, entries[k])
+            before = number
+        n = wp.vec3(normal[0, k], normal[1, k], normal[2, k])
+        surface = surface_at(geometry, views, looks, view, look, uv, z[k], n, images)
+        ray = ray_of(views, view, uv)
+        p = origin + ray * z[k]
+        for c in range(3):
+            points.ray[c, k] = ray[c]
+            points.normal[c, k] = surface.normal[c]
+            points.base[c, k] = surface.base[c]
+            points.reflection[c, k] = look.paint.reflection[c]
+            emissive[c, k] = surface.emissive[c]
+            p_W[c, k] = p[c]
+        points.roughness[k] = surface.roughness
+        points.metallic[k] = surface.metallic
+        x = p[0] - focus[0]
+        y = p[1] - focus[1]
+        if x * x + y * y > fade_m[0] * fade_m[0]:
+            away = wp.sqrt(x * x + y * y)
+            fade[k] = wp.min((away - fade_m[0]) / (fade_m[1] - fade_m[0]), 1.0)
+    light = lit(lights, view, points, p_W)
+    keep = (Row(1.0) - fade) * exposure
+    for c in range(3):
+        light[c] = wp.cw_mul(light[c], keep)
+        light[c + 3] = wp.cw_mul(light[c + 3] + emissive[c], keep) + fade * backdrop[c]
+    for k in range(8):
+        if entries[k] == NOTHING:
+            there = behind(lights, views, view, wp.vec2(u[k], v[k]))
+            for c in range(3):
+                light[c, k] = 0.0
+                light[c + 3, k] = there[c]
+    return light
 
 
 @wp.func
@@ -174,12 +285,11 @@ def between_knots(
     views: Views,
     looks: Looks,
     view: int,
-    cell: int,
     left: int,
     top: int,
     look: Look,
     depth: wp.array3d(dtype=wp.float32),
-    knots: wp.array3d(dtype=Light),
+    knots: Light,
     rgb: wp.array3d(dtype=wp.vec3ub),
 ):
     """Write the colours of a cell that one triangle fills, from the light at its corners."""
@@ -210,13 +320,16 @@ def between_knots(
         along[x] = part * float(x)
     for y in range(CELL):
         down = part * float(y)
-        first = mixed(knots[view, cell, 0], knots[view, cell, 2], down)
-        last = mixed(knots[view, cell, 1], knots[view, cell, 3], down)
         color = Colors()
         mirror = Colors()
-        for n in range(3):
-            color[n] = along * (last.diffuse[n] - first.diffuse[n]) + Row(first.diffuse[n])
-            mirror[n] = along * (last.mirror[n] - first.mirror[n]) + Row(first.mirror[n])
+        for n in range(6):
+            first = knots[n, 0] + (knots[n, 2] - knots[n, 0]) * down
+            last = knots[n, 1] + (knots[n, 3] - knots[n, 1]) * down
+            row = along * (last - first) + Row(first)
+            if n < 3:
+                color[n] = row
+            else:
+                mirror[n - 3] = row
         if look.per_metre >= 0.0:
             s = Row()
             t = Row()
@@ -230,7 +343,7 @@ def between_knots(
             if paint.pattern_image >= 0:
                 color = wp.cw_mul(color, repeated(looks.texels, pattern, s, t))
         start = (view * views.height + top + y) * views.width + left
-        develop(color + mirror, looks.to_srgb, STEPS / LIGHT_RANGE, STEPS, start, rgb)
+        develop(color + mirror, looks.to_srgb, STEPS / LIGHT_RANGE, STEPS, start, 8, rgb)
 
 
 @wp.kernel
@@ -245,7 +358,6 @@ def shade(
     smooth: wp.array3d(dtype=wp.vec3),
     hidden: wp.array3d(dtype=wp.float32),
     filled: wp.array2d(dtype=wp.uint32),
-    knots: wp.array3d(dtype=Light),
     rgb: wp.array3d(dtype=wp.vec3ub),
 ):
     """Write the colour at the centres of a cell's pixels.
@@ -265,41 +377,49 @@ def shade(
                 rgb[view, j, i] = plain
         return
     start = view * views.width * views.height
-    before = NOTHING
+    count = right - left
     look = Look()
     knotted = False
-    if filled[view, cell] < EMPTY and left + CELL == right and top + CELL == bottom:
-        entry = seen[start + top * views.width + left]
+    entry = seen[start + top * views.width + left]
+    if entry != NOTHING:
         look = look_at(geometry, views, looks, view, entry)
-        before = entry & wp.uint64(0xFFFFFFFF)
+    if filled[view, cell] < EMPTY and left + CELL == right and top + CELL == bottom:
         facing = normal[view, top, left]
         knotted = calm_light(views, looks, lights, view, look.paint, depth, facing, left, top)
-    wide = right - left
-    count = wp.where(knotted, 4, wide * (bottom - top))
-    # One place where light is worked out: what is called from several is not inlined.
-    for p in range(count):
-        i = left + p % wide
-        j = top + p // wide
-        if knotted:
-            i = left + (p % 2) * (CELL - 1)
-            j = top + (p // 2) * (CELL - 1)
-        entry = seen[start + j * views.width + i]
-        if entry == NOTHING:
-            light_behind = behind(lights, views, view, ray_at(views, view, i, j))
-            rgb[view, j, i] = developed(light_behind, looks.to_srgb)
-            continue
-        number = entry & wp.uint64(0xFFFFFFFF)
-        if number != before:
-            look = look_at(geometry, views, looks, view, entry)
-            before = number
-        z = depth[view, j, i]
-        exposed = open_to_sky(depth, hidden, view, i, j, z)
-        uv = ray_at(views, view, i, j)
-        n = smooth[view, j, i]
-        light = light_at(geometry, views, looks, lights, view, look, uv, z, n, exposed, not knotted)
-        if knotted:
-            knots[view, cell, p] = light
-        else:
-            rgb[view, j, i] = developed(light.diffuse + light.mirror, looks.to_srgb)
     if knotted:
-        between_knots(geometry, views, looks, view, cell, left, top, look, depth, knots, rgb)
+        bottom = top + 1
+        count = 4
+    for row in range(top, bottom):
+        entries = Entries()
+        u = Row()
+        v = Row()
+        z = Row()
+        own = Colors()
+        exposed = Row()
+        for k in range(count):
+            i = left + k
+            j = row
+            if knotted:
+                i = left + (k % 2) * (CELL - 1)
+                j = top + (k // 2) * (CELL - 1)
+            entries[k] = seen[start + j * views.width + i]
+            uv = ray_at(views, view, i, j)
+            u[k] = uv[0]
+            v[k] = uv[1]
+            z[k] = depth[view, j, i]
+            n = smooth[view, j, i]
+            for c in range(3):
+                own[c, k] = n[c]
+            exposed[k] = open_to_sky(depth, hidden, view, i, j, z[k])
+        light = light_from(
+            geometry, views, looks, lights, view, entry, look, entries, u, v, z, own, exposed,
+            not knotted,
+        )  # fmt: skip
+        if knotted:
+            between_knots(geometry, views, looks, view, left, top, look, depth, light, rgb)
+        else:
+            total = Colors()
+            for c in range(3):
+                total[c] = light[c] + light[c + 3]
+            place = start + row * views.width + left
+            develop(total, looks.to_srgb, STEPS / LIGHT_RANGE, STEPS, place, count, rgb)

@@ -26,6 +26,27 @@ def over_z_at(lights: Lights, map: int, x: int, y: int) -> float:
     return lights.depths[map * pixels + y * lights.maps.width + x]
 
 
+@wp.func_native("""
+    float most = 0.0f, least = 1e30f;
+    for (int j = 0; j < 4; ++j)
+        for (int i = 0; i < 4; ++i) {
+            const int place = first + j * width + i;
+            union { wp::uint32 bits; float value; } entry;
+            entry.bits = (wp::uint32)(seen.data[place] >> 32);
+            const float value = entry.value;
+            depths.data[place] = value;
+            most = value > most ? value : most;
+            least = value < least ? value : least;
+        }
+    return wp::vec2(most, least);
+""")
+def take_tile(
+    seen: wp.array(dtype=wp.uint64), depths: wp.array(dtype=wp.float32), first: int, width: int
+) -> wp.vec2:
+    """Write 1/z of the texels of a tile, and return the largest and the least of them."""
+    ...
+
+
 @wp.kernel
 def bound_tiles(lights: Lights, seen: wp.array(dtype=wp.uint64), bounds: wp.array2d(dtype=wp.vec2)):
     """Write 1/z of the texels of each tile, and the largest and the least of them."""
@@ -33,17 +54,31 @@ def bound_tiles(lights: Lights, seen: wp.array(dtype=wp.uint64), bounds: wp.arra
     across = lights.maps.width // TILE
     x = (tile % across) * TILE
     y = (tile // across) * TILE
-    most = float(0.0)
-    least = float(1e30)
-    start = map * lights.maps.width * lights.maps.height
-    for j in range(y, y + TILE):
-        for i in range(x, x + TILE):
-            place = start + j * lights.maps.width + i
-            value = wp.cast(wp.uint32(seen[place] >> wp.uint64(32)), wp.float32)
-            lights.depths[place] = value
-            most = wp.where(value > most, value, most)
-            least = wp.where(value < least, value, least)
-    bounds[map, tile] = wp.vec2(most, least)
+    start = map * lights.maps.width * lights.maps.height + y * lights.maps.width + x
+    bounds[map, tile] = take_tile(seen, lights.depths, start, lights.maps.width)
+
+
+@wp.func_native("""
+    float most = 0.0f, least = 1e30f;
+    for (int y = top; y < bottom; ++y)
+        for (int x = left; x < right; ++x) {
+            const wp::vec2 b = bounds.data[first + y * across + x];
+            most = b[0] > most ? b[0] : most;
+            least = b[1] < least ? b[1] : least;
+        }
+    return wp::vec2(most, least);
+""")
+def bounds_within(
+    bounds: wp.array2d(dtype=wp.vec2),
+    first: int,
+    across: int,
+    left: int,
+    right: int,
+    top: int,
+    bottom: int,
+) -> wp.vec2:
+    """Return the largest and the least 1/z of some columns and rows of tiles."""
+    ...
 
 
 @wp.kernel
@@ -56,17 +91,16 @@ def widen_tiles(views_lamps: int, lights: Lights, bounds: wp.array2d(dtype=wp.ve
     reach = int(wp.ceil((lamp.penumbra + 1.0) / float(TILE)))
     x = tile % across
     y = tile // across
-    most = float(0.0)
     least = float(1e30)
     # What lies beyond the map is in the light.
     if x < reach or y < reach or x >= across - reach or y >= down - reach:
         least = 0.0
-    for j in range(wp.max(y - reach, 0), wp.min(y + reach + 1, down)):
-        for i in range(wp.max(x - reach, 0), wp.min(x + reach + 1, across)):
-            b = bounds[map, j * across + i]
-            most = wp.max(most, b[0])
-            least = wp.min(least, b[1])
-    lights.tiles[map, tile] = wp.vec2(most, least)
+    around = bounds_within(
+        bounds, map * across * down, across,
+        wp.max(x - reach, 0), wp.min(x + reach + 1, across),
+        wp.max(y - reach, 0), wp.min(y + reach + 1, down),
+    )  # fmt: skip
+    lights.tiles[map, tile] = wp.vec2(around[0], wp.min(around[1], least))
 
 
 @wp.func

@@ -9,7 +9,8 @@ from generators.raster.facet import NOTHING, Facet, facet_of, smooth_normal, wei
 from generators.raster.layout import Geometry, Lights, Looks, Views
 from generators.raster.look import Look, look_at
 from generators.raster.occlusion import open_to_sky
-from generators.raster.shading import behind, light_at
+from generators.raster.rows import Colors, Row
+from generators.raster.shading import Entries, light_from
 from generators.raster.visibility import SAMPLES, place_of, seen_at
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 0})
@@ -42,36 +43,64 @@ def smooth_edges(
     """Write the mean colour of the samples of each pixel at an edge."""
     view, y, k = wp.tid()
     before = NOTHING
-    look = Look()
     facet = Facet()
-    for x in range(k * run, wp.min(k * run + run, views.width)):
-        slot = slots[(view * views.height + y) * views.width + x]
-        if slot < 0:
-            continue
-        total = wp.vec3()
-        for s in range(SAMPLES):
-            entry = samples[slot * SAMPLES + s]
-            if entry == NOTHING:
+    entries = Entries()
+    u = Row()
+    v = Row()
+    depths = Row()
+    own = Colors()
+    exposed = Row()
+    # Two pixels' samples are lit at once; the one that waits, and how many samples do.
+    waiting = int(0)
+    held = int(0)
+    end = wp.min(k * run + run, views.width)
+    for x in range(k * run, end + 1):
+        slot = int(-1)
+        if x < end:
+            slot = slots[(view * views.height + y) * views.width + x]
+        if slot >= 0:
+            for s in range(SAMPLES):
+                entry = samples[slot * SAMPLES + s]
                 uv = seen_at(views, view, x, y, place_of(s))
-                color = behind(lights, views, view, uv)
-            else:
-                number = entry & wp.uint64(0xFFFFFFFF)
-                if number != before:
-                    look = look_at(geometry, views, looks, view, entry)
-                    facet = facet_of(geometry, views, view, entry)
-                    before = number
-                z = 1.0 / wp.cast(wp.uint32(entry >> wp.uint64(32)), wp.float32)
-                exposed = open_to_sky(depth, hidden, view, x, y, z)
-                uv = seen_at(views, view, x, y, place_of(s))
-                n = smooth_normal(geometry, facet, weights(facet, uv, wp.float64(z)))
-                light = light_at(
-                    geometry, views, looks, lights, view, look, uv, z, n, exposed, True
+                lane = held + s
+                entries[lane] = entry
+                u[lane] = uv[0]
+                v[lane] = uv[1]
+                if entry != NOTHING:
+                    number = entry & wp.uint64(0xFFFFFFFF)
+                    if number != before:
+                        facet = facet_of(geometry, views, view, entry)
+                        before = number
+                    z = 1.0 / wp.cast(wp.uint32(entry >> wp.uint64(32)), wp.float32)
+                    depths[lane] = z
+                    n = smooth_normal(geometry, facet, weights(facet, uv, wp.float64(z)))
+                    for c in range(3):
+                        own[c, lane] = n[c]
+                    exposed[lane] = open_to_sky(depth, hidden, view, x, y, z)
+            held += SAMPLES
+            if held == SAMPLES:
+                waiting = x
+        if held == 2 * SAMPLES or (x == end and held > 0):
+            look = Look()
+            if entries[0] != NOTHING:
+                look = look_at(geometry, views, looks, view, entries[0])
+            light = light_from(
+                geometry, views, looks, lights, view, entries[0], look, entries, u, v, depths, own,
+                exposed, True,
+            )  # fmt: skip
+            for part in range(held // SAMPLES):
+                total = wp.vec3()
+                for s in range(SAMPLES):
+                    lane = part * SAMPLES + s
+                    total += wp.vec3(
+                        softened(light[0, lane] + light[3, lane]),
+                        softened(light[1, lane] + light[4, lane]),
+                        softened(light[2, lane] + light[5, lane]),
+                    )
+                scale = STEPS / float(SAMPLES)
+                rgb[view, y, wp.where(part == 0, waiting, x)] = wp.vec3ub(
+                    soft_to_srgb[int(total[0] * scale + 0.5)],
+                    soft_to_srgb[int(total[1] * scale + 0.5)],
+                    soft_to_srgb[int(total[2] * scale + 0.5)],
                 )
-                color = light.diffuse + light.mirror
-            total += wp.vec3(softened(color[0]), softened(color[1]), softened(color[2]))
-        scale = STEPS / float(SAMPLES)
-        rgb[view, y, x] = wp.vec3ub(
-            soft_to_srgb[int(total[0] * scale + 0.5)],
-            soft_to_srgb[int(total[1] * scale + 0.5)],
-            soft_to_srgb[int(total[2] * scale + 0.5)],
-        )
+            held = 0
