@@ -18,12 +18,16 @@ class Look:
     Attributes:
         paint: Of its instance.
         per_metre: How far texture coordinates move on it; −1 where it has no image.
-        facet: The triangle, where it has an image; else empty.
+        facet: The last triangle that had an image; number: which, NOBODY before there is one.
     """
 
     paint: Paint
     per_metre: wp.float32
     facet: Facet
+    number: wp.uint32
+
+
+NOBODY = wp.constant(wp.uint32(0xFFFFFFFF))
 
 
 @wp.func
@@ -39,17 +43,21 @@ def texture_scale(geometry: Geometry, facet: Facet) -> float:
 
 
 @wp.func
-def look_at(geometry: Geometry, views: Views, looks: Looks, view: int, entry: wp.uint64) -> Look:
-    """Return what the pixels of an entry's triangle have in common."""
-    look = Look()
-    item = int(entry & wp.uint64(0xFFFFFFFF)) // 64
-    paint = looks.paints[view, geometry.item_instance[item]]
+def look_at(
+    geometry: Geometry, views: Views, looks: Looks, view: int, entry: wp.uint64, before: Look
+) -> Look:
+    """Return what the pixels of an entry's triangle have in common, from another look."""
+    look = before
+    number = wp.uint32(entry & wp.uint64(0xFFFFFFFF))
+    paint = looks.paints[view, geometry.item_instance[int(number) // 64]]
     look.paint = paint
     look.per_metre = -1.0
     images = wp.max(wp.max(paint.base_image, paint.pattern_image), paint.emissive_image)
     images = wp.max(images, wp.max(paint.roughness_image, paint.metallic_image))
     if wp.max(images, paint.normal_image) >= 0:
-        look.facet = facet_of(geometry, views, view, entry)
+        if number != before.number:
+            look.facet = facet_of(geometry, views, view, entry)
+            look.number = number
         look.per_metre = texture_scale(geometry, look.facet)
     return look
 

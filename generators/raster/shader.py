@@ -91,7 +91,7 @@ class Shader:
         self._common = [self._geometry, views, looks, self._rig.lights]
         wp.launch(
             shading.shade,
-            dim=self._cells,
+            dim=self._tiles,
             inputs=[*self._common, target.seen, depth, normal, smooth, self._hidden, self._filled],
             outputs=[rgb],
             device=device,

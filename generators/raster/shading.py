@@ -7,7 +7,7 @@ import warp as wp
 from generators.raster import tables
 from generators.raster.facet import NOTHING, ray_at, ray_of, value
 from generators.raster.layout import Geometry, Image, Lights, Looks, Paint, Views
-from generators.raster.look import Look, bumped, color_at, look_at, texture_at
+from generators.raster.look import NOBODY, Look, bumped, color_at, look_at, texture_at
 from generators.raster.occlusion import CELL, EMPTY, open_to_sky
 from generators.raster.reflection import Light, Points, under_lamp, under_sky
 from generators.raster.rows import Colors, Row, develop, repeated
@@ -15,7 +15,7 @@ from generators.raster.shadow import arriving, in_map, settled
 from generators.raster.sky import given_back, mirrored, seen_towards
 from generators.raster.texturing import level_of, sample
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "max_unroll": 3})
 
 LIGHT_RANGE = wp.constant(float(tables.LIGHT_RANGE))
 STEPS = wp.constant(float(tables.STEPS))
@@ -29,6 +29,9 @@ def behind(lights: Lights, views: Views, view: int, uv: wp.vec2) -> wp.vec3:
     ray = ray_of(views, view, uv)
     return seen_towards(lights, view, ray) * lights.skies[view].exposure
 
+
+AHEAD = wp.constant(Row(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0))
+"""How many pixels each of a row lies ahead of its first."""
 
 Entries = wp.types.vector(length=8, dtype=wp.uint64)
 
@@ -141,7 +144,7 @@ def light_from(
     looks: Looks,
     lights: Lights,
     view: int,
-    known: wp.uint64,
+    known: wp.uint32,
     known_look: Look,
     entries: Entries,
     u: Row,
@@ -150,8 +153,10 @@ def light_from(
     normal: Colors,
     exposed: Row,
     images: bool,
-) -> Light:
+):
     """Return the light that comes from what is seen at eight places of a picture.
+
+    The last triangle that was met, and its look, are returned too.
 
     Args:
         geometry: The scene's triangles.
@@ -159,8 +164,8 @@ def light_from(
         looks: Images and paints.
         lights: Lamps and sky.
         view: Which camera.
-        known: An entry that `known_look` is of.
-        known_look: What is seen there.
+        known: Number of a triangle; known_look: its look.
+        known_look: Of that triangle.
         entries: Of the visibility buffer.
         u: Undistorted pixels, from left to right.
         v: The same, downwards.
@@ -170,7 +175,7 @@ def light_from(
         images: Whether the images of colours are looked up; else white stands for them.
     """
     look = known_look
-    before = known & wp.uint64(0xFFFFFFFF)
+    before = known
     points = Points()
     points.exposed = exposed
     p_W = Colors()
@@ -185,9 +190,9 @@ def light_from(
         uv = wp.vec2(u[k], v[k])
         if entries[k] == NOTHING:
             continue
-        number = entries[k] & wp.uint64(0xFFFFFFFF)
+        number = wp.uint32(entries[k] & wp.uint64(0xFFFFFFFF))
         if number != before:
-            look = look_at(geometry, views, looks, view, entries[k])
+            look = look_at(geometry, views, looks, view, entries[k], look)
             before = number
         n = wp.vec3(normal[0, k], normal[1, k], normal[2, k])
         surface = surface_at(geometry, views, looks, view, look, uv, z[k], n, images)
@@ -218,7 +223,7 @@ def light_from(
             for c in range(3):
                 light[c, k] = 0.0
                 light[c + 3, k] = there[c]
-    return light
+    return light, before, look
 
 
 @wp.func
@@ -242,28 +247,27 @@ def plain_image(looks: Looks, number: int) -> bool:
 
 
 @wp.func
-def calm_light(
-    views: Views,
-    looks: Looks,
-    lights: Lights,
-    view: int,
-    paint: Paint,
-    depth: wp.array3d(dtype=wp.float32),
-    normal_W: wp.vec3,
-    left: int,
-    top: int,
-) -> bool:
-    """Return whether light may be interpolated over a cell that one triangle fills.
-
-    So it is where images change its colour alone, and no lamp has a shadow's edge in it.
-    """
-    if not (plain_image(looks, paint.base_image) and plain_image(looks, paint.pattern_image)):
-        return False
+def colored_only(looks: Looks, paint: Paint) -> bool:
+    """Return whether images change the colour of a paint alone; light needs none of them then."""
     other = wp.max(wp.max(paint.roughness_image, paint.metallic_image), paint.normal_image)
     if wp.max(other, paint.emissive_image) >= 0:
         return False
     if paint.metallic > 0.0 and wp.max(paint.base_image, paint.pattern_image) >= 0:
         return False
+    return plain_image(looks, paint.base_image) and plain_image(looks, paint.pattern_image)
+
+
+@wp.func
+def calm_light(
+    views: Views,
+    lights: Lights,
+    view: int,
+    depth: wp.array3d(dtype=wp.float32),
+    normal_W: wp.vec3,
+    left: int,
+    top: int,
+) -> bool:
+    """Return whether no lamp has a shadow's edge in a cell that one triangle fills."""
     for k in range(lights.skies[view].lamps):
         lamp = lights.lamps[view, k]
         if lamp.map >= 0:
@@ -279,71 +283,107 @@ def calm_light(
     return True
 
 
+@wp.struct
+class Pattern:
+    """How the images of one triangle lie in the picture.
+
+    Attributes:
+        s_form: Texture coordinate s over z at (u, v, 1); t_form: t over z.
+        base: The copy of the base image that fits; pattern: that of the pattern.
+    """
+
+    s_form: wp.vec3d
+    t_form: wp.vec3d
+    base: Image
+    pattern: Image
+
+
 @wp.func
-def between_knots(
-    geometry: Geometry,
-    views: Views,
-    looks: Looks,
-    view: int,
-    left: int,
-    top: int,
-    look: Look,
-    depth: wp.array3d(dtype=wp.float32),
-    knots: Light,
-    rgb: wp.array3d(dtype=wp.vec3ub),
-):
-    """Write the colours of a cell that one triangle fills, from the light at its corners."""
+def pattern_of(
+    geometry: Geometry, views: Views, looks: Looks, view: int, look: Look, uv: wp.vec2, z: float
+) -> Pattern:
+    """Return how the images of a triangle lie around an undistorted pixel with depth z."""
     facet = look.facet
-    paint = look.paint
-    s_form = wp.vec3d()
-    t_form = wp.vec3d()
-    base = Image()
-    pattern = Image()
-    if look.per_metre >= 0.0:
-        # Texture coordinates over z are linear in the picture too.
-        c = 3 * facet.triangle
-        a = geometry.uvs[c]
-        b = geometry.uvs[c + 1] - a
-        d = geometry.uvs[c + 2] - a
-        s_form = facet.over_z * wp.float64(a[0]) + facet.second * wp.float64(b[0])
-        s_form = s_form + facet.third * wp.float64(d[0])
-        t_form = facet.over_z * wp.float64(a[1]) + facet.second * wp.float64(b[1])
-        t_form = t_form + facet.third * wp.float64(d[1])
-        middle = ray_at(views, view, left + CELL // 2, top + CELL // 2)
-        z = depth[view, top + CELL // 2, left + CELL // 2]
-        step = texture_at(geometry, views, view, look, middle, z)[2]
-        base = level_of(looks, wp.max(paint.base_image, 0), step)
-        pattern = level_of(looks, wp.max(paint.pattern_image, 0), step)
-    part = 1.0 / float(CELL - 1)
-    along = Row()
-    for x in range(CELL):
-        along[x] = part * float(x)
-    for y in range(CELL):
-        down = part * float(y)
-        color = Colors()
-        mirror = Colors()
-        for n in range(6):
-            first = knots[n, 0] + (knots[n, 2] - knots[n, 0]) * down
-            last = knots[n, 1] + (knots[n, 3] - knots[n, 1]) * down
-            row = along * (last - first) + Row(first)
-            if n < 3:
-                color[n] = row
-            else:
-                mirror[n - 3] = row
-        if look.per_metre >= 0.0:
-            s = Row()
-            t = Row()
-            for x in range(CELL):
-                uv = ray_at(views, view, left + x, top + y)
-                z = depth[view, top + y, left + x]
-                s[x] = float(value(s_form, uv)) * z
-                t[x] = float(value(t_form, uv)) * z
-            if paint.base_image >= 0:
-                color = wp.cw_mul(color, repeated(looks.texels, base, s, t))
-            if paint.pattern_image >= 0:
-                color = wp.cw_mul(color, repeated(looks.texels, pattern, s, t))
-        start = (view * views.height + top + y) * views.width + left
-        develop(color + mirror, looks.to_srgb, STEPS / LIGHT_RANGE, STEPS, start, 8, rgb)
+    result = Pattern()
+    # Texture coordinates over z are linear in the picture, as 1/z is.
+    c = 3 * facet.triangle
+    a = geometry.uvs[c]
+    b = geometry.uvs[c + 1] - a
+    d = geometry.uvs[c + 2] - a
+    s_form = facet.over_z * wp.float64(a[0]) + facet.second * wp.float64(b[0])
+    result.s_form = s_form + facet.third * wp.float64(d[0])
+    t_form = facet.over_z * wp.float64(a[1]) + facet.second * wp.float64(b[1])
+    result.t_form = t_form + facet.third * wp.float64(d[1])
+    step = texture_at(geometry, views, view, look, uv, z)[2]
+    result.base = level_of(looks, wp.max(look.paint.base_image, 0), step)
+    result.pattern = level_of(looks, wp.max(look.paint.pattern_image, 0), step)
+    return result
+
+
+@wp.func
+def patterned(
+    views: Views, looks: Looks, view: int, paint: Paint, pattern: Pattern, left: int, y: int,
+    z: Row,
+) -> Colors:
+    """Return by what the images of a paint multiply the colours of eight pixels of a row."""
+    s = Row()
+    t = Row()
+    if views.distorted == 0:
+        uv = wp.vec2(float(left), float(y))
+        s_step = float(pattern.s_form[0])
+        t_step = float(pattern.t_form[0])
+        s = wp.cw_mul(AHEAD * s_step + Row(float(value(pattern.s_form, uv))), z)
+        t = wp.cw_mul(AHEAD * t_step + Row(float(value(pattern.t_form, uv))), z)
+    else:
+        for k in range(CELL):
+            uv = ray_at(views, view, left + k, y)
+            s[k] = float(value(pattern.s_form, uv)) * z[k]
+            t[k] = float(value(pattern.t_form, uv)) * z[k]
+    if paint.base_image < 0:
+        return repeated(looks.texels, pattern.pattern, s, t)
+    color = repeated(looks.texels, pattern.base, s, t)
+    if paint.pattern_image >= 0:
+        color = wp.cw_mul(color, repeated(looks.texels, pattern.pattern, s, t))
+    return color
+
+
+@wp.func_native("""
+    wp::mat_t<3, 8, wp::float32> color;
+    const float down = (float)row / 7.0f;
+    for (int n = 0; n < 3; ++n) {
+        const float* const d = knots.data[n];
+        const float* const m = knots.data[n + 3];
+        const float left = d[0] + (d[2] - d[0]) * down, right = d[1] + (d[3] - d[1]) * down;
+        const float start = m[0] + (m[2] - m[0]) * down, end = m[1] + (m[3] - m[1]) * down;
+        for (int k = 0; k < 8; ++k) {
+            const float along = (float)k / 7.0f;
+            color.data[n][k] = (left + (right - left) * along) * factor.data[n][k]
+                             + start + (end - start) * along;
+        }
+    }
+    return color;
+""")
+def between_knots(knots: Light, row: int, factor: Colors) -> Colors:
+    """Return the light along a row of a cell from that at its corners, row after row.
+
+    Args:
+        knots: Light at the upper left, upper right, lower left and lower right pixel.
+        row: Of the cell.
+        factor: By what images multiply colours.
+    """
+    ...
+
+
+@wp.func_native("""
+    wp::mat_t<3, 8, wp::float32> color;
+    for (int n = 0; n < 3; ++n)
+        for (int k = 0; k < 8; ++k)
+            color.data[n][k] = light.data[n][k] * factor.data[n][k] + light.data[n + 3][k];
+    return color;
+""")
+def added(light: Light, factor: Colors) -> Colors:
+    """Return light, where images multiply colours by a factor."""
+    ...
 
 
 @wp.kernel
@@ -360,66 +400,92 @@ def shade(
     filled: wp.array2d(dtype=wp.uint32),
     rgb: wp.array3d(dtype=wp.vec3ub),
 ):
-    """Write the colour at the centres of a cell's pixels.
+    """Write the colours at the centres of a tile's pixels, cell by cell and row by row.
 
-    Where one triangle fills the cell, and light allows it, light is worked out at its corners.
+    Where one triangle fills a cell, images multiply whole rows; where moreover no shadow ends in
+    it, light is worked out at its corners only.
     """
-    view, cell = wp.tid()
+    view, tile = wp.tid()
     across = (views.width + CELL - 1) // CELL
-    left = (cell % across) * CELL
-    top = (cell // across) * CELL
-    right = wp.min(left + CELL, views.width)
-    bottom = wp.min(top + CELL, views.height)
-    if filled[view, cell] == EMPTY and lights.skies[view].dome < 0:
-        plain = developed(lights.skies[view].backdrop, looks.to_srgb)
-        for j in range(top, bottom):
-            for i in range(left, right):
-                rgb[view, j, i] = plain
-        return
+    tiles_across = (views.width + 2 * CELL - 1) // (2 * CELL)
     start = view * views.width * views.height
-    count = right - left
+    known = NOBODY
     look = Look()
-    knotted = False
-    entry = seen[start + top * views.width + left]
-    if entry != NOTHING:
-        look = look_at(geometry, views, looks, view, entry)
-    if filled[view, cell] < EMPTY and left + CELL == right and top + CELL == bottom:
-        facing = normal[view, top, left]
-        knotted = calm_light(views, looks, lights, view, look.paint, depth, facing, left, top)
-    if knotted:
-        bottom = top + 1
-        count = 4
-    for row in range(top, bottom):
-        entries = Entries()
-        u = Row()
-        v = Row()
-        z = Row()
-        own = Colors()
-        exposed = Row()
-        for k in range(count):
-            i = left + k
-            j = row
+    look.number = NOBODY
+    for part in range(4):
+        left = (2 * (tile % tiles_across) + part % 2) * CELL
+        top = (2 * (tile // tiles_across) + part // 2) * CELL
+        if left >= views.width or top >= views.height:
+            continue
+        right = wp.min(left + CELL, views.width)
+        bottom = wp.min(top + CELL, views.height)
+        one = filled[view, (top // CELL) * across + left // CELL]
+        if one == EMPTY and lights.skies[view].dome < 0:
+            plain = developed(lights.skies[view].backdrop, looks.to_srgb)
+            for j in range(top, bottom):
+                for i in range(left, right):
+                    rgb[view, j, i] = plain
+            continue
+        alike = False
+        knotted = False
+        pattern = Pattern()
+        if one < EMPTY and left + CELL == right and top + CELL == bottom:
+            entry = seen[start + top * views.width + left]
+            if one != known:
+                look = look_at(geometry, views, looks, view, entry, look)
+                known = one
+            alike = colored_only(looks, look.paint)
+            if alike:
+                facing = normal[view, top, left]
+                knotted = calm_light(views, lights, view, depth, facing, left, top)
+                if look.per_metre >= 0.0:
+                    i = left + CELL // 2
+                    j = top + CELL // 2
+                    uv = ray_at(views, view, i, j)
+                    pattern = pattern_of(geometry, views, looks, view, look, uv, depth[view, j, i])
+        knots = Light()
+        # One place where light is worked out: what is called from several is not inlined.
+        for row in range(wp.where(knotted, -1, 0), bottom - top):
+            light = Light()
+            z = Row()
+            if knotted and row >= 0:
+                for k in range(CELL):
+                    z[k] = depth[view, top + row, left + k]
+            else:
+                entries = Entries()
+                u = Row()
+                v = Row()
+                own = Colors()
+                exposed = Row()
+                for k in range(wp.where(knotted, 4, right - left)):
+                    i = left + k
+                    j = top + row
+                    if knotted:
+                        i = left + (k % 2) * (CELL - 1)
+                        j = top + (k // 2) * (CELL - 1)
+                    entries[k] = seen[start + j * views.width + i]
+                    uv = ray_at(views, view, i, j)
+                    u[k] = uv[0]
+                    v[k] = uv[1]
+                    z[k] = depth[view, j, i]
+                    n = smooth[view, j, i]
+                    for c in range(3):
+                        own[c, k] = n[c]
+                    exposed[k] = open_to_sky(depth, hidden, view, i, j, z[k])
+                light, known, look = light_from(
+                    geometry, views, looks, lights, view, known, look, entries, u, v, z, own,
+                    exposed, not alike,
+                )  # fmt: skip
+            if row < 0:
+                knots = light
+                continue
+            factor = Colors(1.0)
+            if alike and look.per_metre >= 0.0:
+                factor = patterned(views, looks, view, look.paint, pattern, left, top + row, z)
+            color = Colors()
             if knotted:
-                i = left + (k % 2) * (CELL - 1)
-                j = top + (k // 2) * (CELL - 1)
-            entries[k] = seen[start + j * views.width + i]
-            uv = ray_at(views, view, i, j)
-            u[k] = uv[0]
-            v[k] = uv[1]
-            z[k] = depth[view, j, i]
-            n = smooth[view, j, i]
-            for c in range(3):
-                own[c, k] = n[c]
-            exposed[k] = open_to_sky(depth, hidden, view, i, j, z[k])
-        light = light_from(
-            geometry, views, looks, lights, view, entry, look, entries, u, v, z, own, exposed,
-            not knotted,
-        )  # fmt: skip
-        if knotted:
-            between_knots(geometry, views, looks, view, left, top, look, depth, light, rgb)
-        else:
-            total = Colors()
-            for c in range(3):
-                total[c] = light[c] + light[c + 3]
-            place = start + row * views.width + left
-            develop(total, looks.to_srgb, STEPS / LIGHT_RANGE, STEPS, place, count, rgb)
+                color = between_knots(knots, row, factor)
+            else:
+                color = added(light, factor)
+            place = start + (top + row) * views.width + left
+            develop(color, looks.to_srgb, STEPS / LIGHT_RANGE, STEPS, place, right - left, rgb)

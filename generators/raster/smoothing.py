@@ -7,7 +7,7 @@ import warp as wp
 from generators.raster import tables
 from generators.raster.facet import NOTHING, Facet, facet_of, smooth_normal, weights
 from generators.raster.layout import Geometry, Lights, Looks, Views
-from generators.raster.look import Look, look_at
+from generators.raster.look import NOBODY, Look
 from generators.raster.occlusion import open_to_sky
 from generators.raster.rows import Colors, Row
 from generators.raster.shading import Entries, light_from
@@ -44,6 +44,9 @@ def smooth_edges(
     view, y, k = wp.tid()
     before = NOTHING
     facet = Facet()
+    known = NOBODY
+    look = Look()
+    look.number = NOBODY
     entries = Entries()
     u = Row()
     v = Row()
@@ -81,11 +84,8 @@ def smooth_edges(
             if held == SAMPLES:
                 waiting = x
         if held == 2 * SAMPLES or (x == end and held > 0):
-            look = Look()
-            if entries[0] != NOTHING:
-                look = look_at(geometry, views, looks, view, entries[0])
-            light = light_from(
-                geometry, views, looks, lights, view, entries[0], look, entries, u, v, depths, own,
+            light, known, look = light_from(
+                geometry, views, looks, lights, view, known, look, entries, u, v, depths, own,
                 exposed, True,
             )  # fmt: skip
             for part in range(held // SAMPLES):
