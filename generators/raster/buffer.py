@@ -5,7 +5,7 @@ from typing import Any
 
 import warp as wp
 
-from generators.raster import edges, visibility
+from generators.raster import cells, edges, visibility
 from generators.raster.geometry import Instances
 from generators.raster.layout import Geometry, Target
 from generators.raster.views import View, ViewBuffers
@@ -44,6 +44,10 @@ class VisibilityBuffer:
         target.aside = room(count * instances.triangles, wp.uint64)
         target.count = room(1, wp.int32)
         self.target = target
+        edge = int(cells.CELL)
+        in_cells, in_tiles = (-(-size[0] // e) * -(-size[1] // e) for e in (edge, 2 * edge))
+        self.cells = wp.zeros((count, in_cells), dtype=wp.uint32, device=device)
+        self.tiles = wp.zeros((count, in_tiles), dtype=wp.uint32, device=device)
         self._projected = room(count * instances.points, wp.vec3)
         # They are made when edges are first looked at more closely.
         target.slots = room(0, wp.int32)
@@ -67,6 +71,16 @@ class VisibilityBuffer:
             device=self.device,
         )
         self._rasterize()
+
+    def find_filled(self) -> None:
+        """Find which cells and tiles of the pictures one triangle fills."""
+        wp.launch(
+            cells.find_filled,
+            dim=self.tiles.shape,
+            inputs=[self.views, self.target.seen],
+            outputs=[self.cells, self.tiles],
+            device=self.device,
+        )
 
     def look_closer(self, depth: wp.array, smooth: wp.array) -> None:
         """Find what the samples of the pixels at edges see, for the views of the last `fill`.

@@ -36,6 +36,8 @@ def differs(
         return False
     if a == wp.uint64(0) or b == wp.uint64(0):
         return True
+    if (a ^ b) & wp.uint64(0xFFFFFFFF) == wp.uint64(0):
+        return False
     item_a = int(a & wp.uint64(0xFFFFFFFF)) // 64
     item_b = int(b & wp.uint64(0xFFFFFFFF)) // 64
     if geometry.item_instance[item_a] != geometry.item_instance[item_b]:

@@ -127,6 +127,7 @@ def _arrays(
     geometry.corners = put(joined("corners", 3), wp.vec3)
     geometry.normals = put(joined("normals", 3), wp.vec3)
     geometry.uvs = put(joined("uvs", 2), wp.vec2)
+    geometry.per_metre = put(joined("per_metre", 1)[:, 0], wp.float32)
     firsts = [m.starts[:-1] + t for m, t in zip(meshes, triangle_start[:-1], strict=True)]
     ends = [m.starts[1:] + t for m, t in zip(meshes, triangle_start[:-1], strict=True)]
     begins = [np.full(len(m.starts) - 1, p) for m, p in zip(meshes, point_start[:-1], strict=True)]

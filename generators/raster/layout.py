@@ -13,6 +13,7 @@ class Geometry:
         points: Corners of all meshes in the frames of their shapes, m.
         triangles: Indices into the points of their own mesh.
         corners: Positions at the three corners of each triangle; normals and uvs likewise.
+        per_metre: How far uvs move on each triangle, per metre.
         cluster_first: First triangle of each cluster; cluster_end the one after its last.
         cluster_points: Where the points of its mesh begin.
         sphere: Middle and radius of each cluster; cone its normals, see `PackedMesh`.
@@ -28,6 +29,7 @@ class Geometry:
     corners: wp.array(dtype=wp.vec3)
     normals: wp.array(dtype=wp.vec3)
     uvs: wp.array(dtype=wp.vec2)
+    per_metre: wp.array(dtype=wp.float32)
     cluster_first: wp.array(dtype=wp.int32)
     cluster_end: wp.array(dtype=wp.int32)
     cluster_points: wp.array(dtype=wp.int32)

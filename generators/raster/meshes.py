@@ -31,6 +31,7 @@ class PackedMesh:
         corners: The corners of each triangle, m; to be read without an index.
         normals: The normals at its corners.
         uvs: The texture coordinates at its corners.
+        per_metre: How far they move on each triangle, per metre.
         starts: First triangle of each cluster, and one entry more for the end.
         spheres: Middle and radius of each cluster, m.
         cones: Axis of each cluster's normals, and the sine of the widest angle from it; 2 where
@@ -43,6 +44,7 @@ class PackedMesh:
     corners: Float32[np.ndarray, "f 3 3"]
     normals: Float32[np.ndarray, "f 3 3"]
     uvs: Float32[np.ndarray, "f 3 2"]
+    per_metre: Float32[np.ndarray, "f"]
     starts: Int32[np.ndarray, "c_1"]
     spheres: Float32[np.ndarray, "c 4"]
     cones: Float32[np.ndarray, "c 4"]
@@ -74,12 +76,14 @@ def pack(mesh: Mesh) -> PackedMesh:
     low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
     middle = (low + high) / 2
     radius = np.linalg.norm(corners - middle, axis=-1).max()
+    uvs = mesh.uvs[original].astype(np.float32)
     return PackedMesh(
         points=points,
         triangles=_ascending(triangles),
         corners=corners,
         normals=mesh.normals[original].astype(np.float32),
-        uvs=mesh.uvs[original].astype(np.float32),
+        uvs=uvs,
+        per_metre=_per_metre(corners, uvs),
         starts=np.array(starts, np.int32),
         spheres=spheres,
         cones=cones,
@@ -206,3 +210,15 @@ def _bounds(
     sine = np.where(narrow, np.sqrt(np.maximum(1 - cosine**2, 0.0)) + 1e-3, 2.0)
     spheres = np.column_stack([middle, radius]).astype(np.float32)
     return spheres, np.column_stack([axis, sine]).astype(np.float32)
+
+
+def _per_metre(
+    corners: Float32[np.ndarray, "f 3 3"], uvs: Float32[np.ndarray, "f 3 2"]
+) -> Float32[np.ndarray, "f"]:
+    """Return the square root of how much larger each triangle is in the image than in space."""
+    p, q = (corners[:, k].astype(float) - corners[:, 0] for k in (1, 2))
+    a, b = (uvs[:, k].astype(float) - uvs[:, 0] for k in (1, 2))
+    area = np.linalg.norm(np.cross(p, q), axis=1)
+    image = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+    scale: Float32[np.ndarray, " f"] = np.sqrt(image / np.maximum(area, 1e-20)).astype(np.float32)
+    return scale

@@ -8,6 +8,7 @@ triangle fills all that a point could be hidden by, which is most of a floor, no
 
 import warp as wp
 
+from generators.raster.cells import MIXED
 from generators.raster.facet import ray_at
 from generators.raster.layout import Views
 
@@ -16,16 +17,10 @@ wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 TILE = wp.constant(8)
 """Pixels of the half-size picture along the edge of a tile."""
 
-CELL = wp.constant(8)
-"""Pixels of the whole picture along the edge of a cell; four cells make a tile."""
-
 TAPS = wp.constant(8)
 RADIUS_M = wp.constant(0.12)
 MOST_PIXELS = wp.constant(48.0)
 """Of the half-size picture, that a point looks away."""
-
-MIXED = wp.constant(wp.uint32(0xFFFFFFFF))
-EMPTY = wp.constant(wp.uint32(0xFFFFFFFE))
 
 
 @wp.func
@@ -35,14 +30,6 @@ def point(views: Views, view: int, depth: wp.array3d(dtype=wp.float32), x: int, 
     uv = ray_at(views, view, x, y)
     slopes = views.slopes[view]
     return wp.vec3((uv[0] * slopes[0] - slopes[2]) * z, (uv[1] * slopes[1] - slopes[3]) * z, z)
-
-
-@wp.func
-def number_of(entry: wp.uint64) -> wp.uint32:
-    """Return the triangle of an entry; a number of its own where nothing is seen."""
-    if entry == wp.uint64(0):
-        return EMPTY
-    return wp.uint32(entry & wp.uint64(0xFFFFFFFF))
 
 
 @wp.func_native("""
@@ -143,42 +130,6 @@ def mean_around(
 ) -> float:
     """Return the mean of the 4 × 4 pixels of the half-size picture around one, at its depth."""
     ...
-
-
-@wp.kernel
-def find_uniform(
-    views: Views,
-    seen: wp.array(dtype=wp.uint64),
-    cells: wp.array2d(dtype=wp.uint32),
-    tiles: wp.array2d(dtype=wp.uint32),
-):
-    """Write the triangle that fills each tile, and each cell; MIXED where there are several."""
-    view, tile = wp.tid()
-    across = (views.width + 2 * CELL - 1) // (2 * CELL)
-    cells_across = (views.width + CELL - 1) // CELL
-    start = view * views.width * views.height
-    alike = MIXED
-    for c in range(4):
-        column = 2 * (tile % across) + c % 2
-        row = 2 * (tile // across) + c // 2
-        x = column * CELL
-        y = row * CELL
-        if x >= views.width or y >= views.height:
-            continue
-        first = number_of(seen[start + y * views.width + x])
-        found = first
-        for j in range(y, wp.min(y + CELL, views.height)):
-            for i in range(x, wp.min(x + CELL, views.width)):
-                if number_of(seen[start + j * views.width + i]) != first:
-                    found = MIXED
-            if found == MIXED:
-                break
-        cells[view, row * cells_across + column] = found
-        if c == 0:
-            alike = found
-        elif found != alike:
-            alike = MIXED
-    tiles[view, tile] = alike
 
 
 @wp.kernel

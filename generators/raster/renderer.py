@@ -8,7 +8,7 @@ import warp as wp
 
 from envs.errors import ConfigError
 from envs.stage.scene import Scene
-from generators.raster import resolve
+from generators.raster import cells, resolve
 from generators.raster.buffer import VisibilityBuffer
 from generators.raster.device import choose
 from generators.raster.geometry import upload, words
@@ -82,23 +82,31 @@ class RasterRenderer:
         width, height = sizes.pop()
         buffer, shader = self._room((len(scenarios), width, height))
         buffer.fill([View(s.camera, s.poses) for s in scenarios])
+        buffer.find_filled()
+        across, run = (-(-pixels // int(cells.CELL)) for pixels in (width, buffer.run))
         shape = (len(scenarios), height, width)
 
         def room(dtype: type) -> wp.array:
             return wp.empty(shape, dtype=dtype, device=self._device)
 
         depth, part, instance = room(wp.float32), room(wp.int32), room(wp.int32)
-        normal, smooth = room(wp.vec3), room(wp.vec3)
+        normal, smooth, shares = room(wp.vec3), room(wp.vec3), room(wp.vec2)
         wp.launch(
             resolve.label,
-            dim=(len(scenarios), height, -(-width // buffer.run)),
-            inputs=[self._geometry, buffer.views, buffer.run, buffer.target.seen],
-            outputs=[depth, part, instance, normal, smooth],
+            dim=(len(scenarios), height, -(-across // run)),
+            inputs=[
+                self._geometry,
+                buffer.views,
+                run,
+                buffer.target.seen,
+                buffer.cells,
+            ],
+            outputs=[depth, part, instance, normal, smooth, shares],
             device=self._device,
         )
         if colors:
             rgb = room(wp.vec3ub)
-            shader.shade(scenarios, depth, normal, smooth, rgb)
+            shader.shade(scenarios, depth, normal, smooth, shares, rgb)
             if self._antialias:
                 shader.smooth(depth, smooth, rgb)
         else:

@@ -4,6 +4,7 @@
 
 import warp as wp
 
+from generators.raster.cells import CELL, EMPTY
 from generators.raster.facet import (
     NOTHING,
     Facet,
@@ -18,40 +19,115 @@ from generators.raster.layout import Geometry, Views
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
 
+@wp.func_native("""
+    const double row = over_z[1] * v + over_z[2];
+    const double row_second = second[1] * v + second[2], row_third = third[1] * v + third[2];
+    float* const z = depth.data + first;
+    for (int k = 0; k < 8; ++k) z[k] = (float)(1.0 / (over_z[0] * (u + k) + row));
+    for (int k = 0; k < 8; ++k) {
+        shares.data[first + k][0] = (float)(second[0] * (u + k) + row_second) * z[k];
+        shares.data[first + k][1] = (float)(third[0] * (u + k) + row_third) * z[k];
+    }
+    for (int k = 0; k < 8; ++k) part.data[first + k] = whose;
+    for (int k = 0; k < 8; ++k) instance.data[first + k] = id;
+    for (int k = 0; k < 8; ++k) normal.data[first + k] = facing;
+    for (int k = 0; k < 8; ++k) smooth.data[first + k] = own;
+""")
+def label_row(
+    first: int,
+    u: int,
+    v: int,
+    over_z: wp.vec3d,
+    second: wp.vec3d,
+    third: wp.vec3d,
+    whose: int,
+    id: int,
+    facing: wp.vec3,
+    own: wp.vec3,
+    depth: wp.array3d(dtype=wp.float32),
+    part: wp.array3d(dtype=wp.int32),
+    instance: wp.array3d(dtype=wp.int32),
+    normal: wp.array3d(dtype=wp.vec3),
+    smooth: wp.array3d(dtype=wp.vec3),
+    shares: wp.array3d(dtype=wp.vec2),
+):
+    """Write the labels of eight pixels of one flat triangle, in loops that a CPU vectorises.
+
+    Args:
+        first: Number of the first pixel.
+        u: Its column.
+        v: Its row.
+        over_z: See `Facet`, as the next two.
+        second: Weight of the second corner over z.
+        third: Weight of the third corner over z.
+        whose: Number of the part.
+        id: Of the instance.
+        facing: The triangle's normal.
+        own: The mesh's normal.
+        depth: Where labels go, as all that follow.
+        part: Numbers of parts.
+        instance: Instance ids.
+        normal: Normals of triangles.
+        smooth: Normals of meshes.
+        shares: Weights of the second and third corner.
+    """
+    ...
+
+
 @wp.kernel
 def label(
     geometry: Geometry,
     views: Views,
     run: int,
     seen: wp.array(dtype=wp.uint64),
+    filled: wp.array2d(dtype=wp.uint32),
     depth: wp.array3d(dtype=wp.float32),
     part: wp.array3d(dtype=wp.int32),
     instance: wp.array3d(dtype=wp.int32),
     normal: wp.array3d(dtype=wp.vec3),
     smooth: wp.array3d(dtype=wp.vec3),
+    shares: wp.array3d(dtype=wp.vec2),
 ):
-    """Write the labels of `run` pixels of a row."""
+    """Write the labels of `run` cells' pixels in a row, and the weights of their corners."""
     view, y, k = wp.tid()
+    across = (views.width + CELL - 1) // CELL
     start = (view * views.height + y) * views.width
     before = NOTHING
     facet = Facet()
-    for x in range(k * run, wp.min(k * run + run, views.width)):
-        entry = seen[start + x]
-        if entry == NOTHING:
-            depth[view, y, x] = wp.inf
-            part[view, y, x] = -1
-            instance[view, y, x] = 0
-            normal[view, y, x] = wp.vec3()
-            smooth[view, y, x] = wp.vec3()
-            continue
-        number = entry & wp.uint64(0xFFFFFFFF)
-        if number != before:
-            facet = facet_of(geometry, views, view, entry)
-            before = number
-        uv = ray_at(views, view, x, y)
-        z = wp.float64(1.0) / value(facet.over_z, uv)
-        depth[view, y, x] = float(z)
-        part[view, y, x] = geometry.part[facet.instance]
-        instance[view, y, x] = geometry.label[facet.instance]
-        normal[view, y, x] = facet.normal_W
-        smooth[view, y, x] = smooth_normal(geometry, facet, weights(facet, uv, z))
+    for column in range(k * run, wp.min(k * run + run, across)):
+        left = column * CELL
+        one = filled[view, (y // CELL) * across + column]
+        if one < EMPTY and views.distorted == 0 and left + CELL <= views.width:
+            number = wp.uint64(one)
+            if number != before:
+                facet = facet_of(geometry, views, view, number)
+                before = number
+            if facet.flat != 0:
+                label_row(
+                    start + left, left, y, facet.over_z, facet.second, facet.third,
+                    geometry.part[facet.instance], geometry.label[facet.instance],
+                    facet.normal_W, facet.smooth_W, depth, part, instance, normal, smooth, shares,
+                )  # fmt: skip
+                continue
+        for x in range(left, wp.min(left + CELL, views.width)):
+            entry = seen[start + x]
+            if entry == NOTHING:
+                depth[view, y, x] = wp.inf
+                part[view, y, x] = -1
+                instance[view, y, x] = 0
+                normal[view, y, x] = wp.vec3()
+                smooth[view, y, x] = wp.vec3()
+                continue
+            number = entry & wp.uint64(0xFFFFFFFF)
+            if number != before:
+                facet = facet_of(geometry, views, view, entry)
+                before = number
+            uv = ray_at(views, view, x, y)
+            z = wp.float64(1.0) / value(facet.over_z, uv)
+            depth[view, y, x] = float(z)
+            part[view, y, x] = geometry.part[facet.instance]
+            instance[view, y, x] = geometry.label[facet.instance]
+            normal[view, y, x] = facet.normal_W
+            weight = weights(facet, uv, z)
+            smooth[view, y, x] = smooth_normal(geometry, facet, weight)
+            shares[view, y, x] = wp.vec2(weight[1], weight[2])

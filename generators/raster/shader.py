@@ -32,15 +32,10 @@ class Shader:
         self._geometry, self._painter, self._buffer = geometry, painter, buffer
         self._device = device = buffer.device
         self._rig = LightRig(parts, casters, count, device)
-        tile = 2 * int(occlusion.TILE)
-        self._tiles = (count, -(-width // tile) * -(-height // tile))
         half = (count, -(-height // 2), -(-width // 2))
         self._common: list[Any] = []
-        self._uniform = wp.zeros(self._tiles, dtype=wp.uint32, device=device)
-        cell = int(occlusion.CELL)
-        self._cells = (count, -(-width // cell) * -(-height // cell))
-        self._filled = wp.zeros(self._cells, dtype=wp.uint32, device=device)
-        self._calm = wp.zeros(self._tiles, dtype=wp.int32, device=device)
+        tiles = buffer.tiles.shape
+        self._calm = wp.zeros(tiles, dtype=wp.int32, device=device)
         self._raw = wp.zeros(half, dtype=wp.float32, device=device)
         self._hidden = wp.zeros(half, dtype=wp.float32, device=device)
         taps = int(occlusion.TAPS)
@@ -55,6 +50,7 @@ class Shader:
         depth: wp.array,
         normal: wp.array,
         smooth: wp.array,
+        shares: wp.array,
         rgb: wp.array,
     ) -> None:
         """Write the colours of what the buffer holds, at the pixels' centres.
@@ -64,35 +60,39 @@ class Shader:
             depth: Of the pixels, m.
             normal: Of their triangles, in the world.
             smooth: The meshes' own normals, in the world.
+            shares: Weights of their triangles' second and third corner.
             rgb: Where the colours go.
         """
         views, target, device = self._buffer.views, self._buffer.target, self._device
         looks = self._painter.paint(scenarios)
         self._rig.set(scenarios)
         wp.launch(
-            occlusion.find_uniform,
-            dim=self._tiles,
-            inputs=[views, target.seen, self._filled, self._uniform],
-            device=device,
-        )
-        wp.launch(
             occlusion.occlude,
-            dim=self._tiles,
-            inputs=[views, depth, normal, self._uniform, self._disc],
+            dim=self._buffer.tiles.shape,
+            inputs=[views, depth, normal, self._buffer.tiles, self._disc],
             outputs=[self._calm, self._raw],
             device=device,
         )
         wp.launch(
             occlusion.blur,
-            dim=self._tiles,
+            dim=self._buffer.tiles.shape,
             inputs=[views, depth, self._calm, self._raw, self._hidden],
             device=device,
         )
         self._common = [self._geometry, views, looks, self._rig.lights]
         wp.launch(
             shading.shade,
-            dim=self._tiles,
-            inputs=[*self._common, target.seen, depth, normal, smooth, self._hidden, self._filled],
+            dim=self._buffer.tiles.shape,
+            inputs=[
+                *self._common,
+                target.seen,
+                depth,
+                normal,
+                smooth,
+                shares,
+                self._hidden,
+                self._buffer.cells,
+            ],
             outputs=[rgb],
             device=device,
         )

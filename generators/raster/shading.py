@@ -5,10 +5,11 @@
 import warp as wp
 
 from generators.raster import tables
-from generators.raster.facet import NOTHING, ray_at, ray_of, value
+from generators.raster.cells import CELL, EMPTY
+from generators.raster.facet import NOTHING, Facet, facet_of, ray_at, ray_of, value
 from generators.raster.layout import Geometry, Image, Lights, Looks, Paint, Views
-from generators.raster.look import NOBODY, Look, bumped, color_at, look_at, texture_at
-from generators.raster.occlusion import CELL, EMPTY, open_to_sky
+from generators.raster.look import NOBODY, Look, bumped, color_at, look_at, texture_step
+from generators.raster.occlusion import open_to_sky
 from generators.raster.reflection import Light, Points, under_lamp, under_sky
 from generators.raster.rows import Colors, Row, develop, repeated
 from generators.raster.shadow import arriving, in_map, settled
@@ -54,12 +55,14 @@ def surface_at(
     looks: Looks,
     view: int,
     look: Look,
-    uv: wp.vec2,
+    ray: wp.vec3,
     z: float,
+    share: wp.vec2,
+    facing_W: wp.vec3,
     n_W: wp.vec3,
     images: bool,
 ) -> Surface:
-    """Return how a triangle looks at an undistorted pixel.
+    """Return how a triangle looks at a point.
 
     Args:
         geometry: The scene's triangles.
@@ -67,8 +70,10 @@ def surface_at(
         looks: Images and paints.
         view: Which camera.
         look: What is seen.
-        uv: Where it is seen.
+        ray: Where it is seen: along it depth grows by one, in the world.
         z: Its depth there, m.
+        share: Weights of the second and third corner there.
+        facing_W: The triangle's unit normal.
         n_W: The mesh's own normal there.
         images: Whether its images are looked up; else white stands for them.
     """
@@ -78,21 +83,21 @@ def surface_at(
     rough = look.paint.roughness
     metallic = look.paint.metallic
     surface.emissive = look.paint.emissive
-    if images and look.per_metre >= 0.0:
-        at = texture_at(geometry, views, view, look, uv, z)
-        st = wp.vec2(at[0], at[1])
-        base = wp.cw_mul(base, color_at(looks, look.paint, at))
+    if images and look.triangle >= 0:
+        t = 3 * look.triangle
+        st = geometry.uvs[t] * (1.0 - share[0] - share[1])
+        st = st + geometry.uvs[t + 1] * share[0] + geometry.uvs[t + 2] * share[1]
+        step = texture_step(geometry, views, view, look.triangle, ray, z, facing_W)
+        base = wp.cw_mul(base, color_at(looks, look.paint, wp.vec3(st[0], st[1], step)))
         if look.paint.roughness_image >= 0:
-            rough = sample(looks, look.paint.roughness_image, st, at[2])[0]
+            rough = sample(looks, look.paint.roughness_image, st, step)[0]
         if look.paint.metallic_image >= 0:
-            metallic = sample(looks, look.paint.metallic_image, st, at[2])[0]
+            metallic = sample(looks, look.paint.metallic_image, st, step)[0]
         if look.paint.emissive_image >= 0:
-            m = sample(looks, look.paint.emissive_image, st, at[2])
+            m = sample(looks, look.paint.emissive_image, st, step)
             surface.emissive = wp.cw_mul(look.paint.emissive, wp.vec3(m[0], m[1], m[2]))
         if look.paint.normal_image >= 0:
-            surface.normal = bumped(
-                geometry, looks, look.facet, n_W, look.paint.normal_image, st, at[2]
-            )
+            surface.normal = bumped(geometry, views, looks, view, look, n_W, st, step)
     surface.base = base
     surface.roughness = wp.clamp(rough, 0.06, 1.0)
     surface.metallic = wp.clamp(metallic, 0.0, 1.0)
@@ -144,19 +149,21 @@ def light_from(
     looks: Looks,
     lights: Lights,
     view: int,
-    known: wp.uint32,
-    known_look: Look,
+    known: Look,
     entries: Entries,
     u: Row,
     v: Row,
     z: Row,
+    second: Row,
+    third: Row,
+    facing: Colors,
     normal: Colors,
     exposed: Row,
     images: bool,
 ):
     """Return the light that comes from what is seen at eight places of a picture.
 
-    The last triangle that was met, and its look, are returned too.
+    The look of the last triangle that was met is returned too.
 
     Args:
         geometry: The scene's triangles.
@@ -164,18 +171,19 @@ def light_from(
         looks: Images and paints.
         lights: Lamps and sky.
         view: Which camera.
-        known: Number of a triangle; known_look: its look.
-        known_look: Of that triangle.
+        known: How some triangle looks.
         entries: Of the visibility buffer.
         u: Undistorted pixels, from left to right.
         v: The same, downwards.
         z: Depth, m.
-        normal: The mesh's own normals, in the world.
+        second: Weights of the second corner; of no matter without images, as the next two.
+        third: Weights of the third corner.
+        facing: Normals of the triangles, in the world.
+        normal: The meshes' own normals, in the world.
         exposed: How much of the sky each sees.
         images: Whether the images of colours are looked up; else white stands for them.
     """
-    look = known_look
-    before = known
+    look = known
     points = Points()
     points.exposed = exposed
     p_W = Colors()
@@ -191,12 +199,13 @@ def light_from(
         if entries[k] == NOTHING:
             continue
         number = wp.uint32(entries[k] & wp.uint64(0xFFFFFFFF))
-        if number != before:
-            look = look_at(geometry, views, looks, view, entries[k], look)
-            before = number
+        if number != look.number:
+            look = look_at(geometry, looks, view, number)
         n = wp.vec3(normal[0, k], normal[1, k], normal[2, k])
-        surface = surface_at(geometry, views, looks, view, look, uv, z[k], n, images)
         ray = ray_of(views, view, uv)
+        share = wp.vec2(second[k], third[k])
+        side = wp.vec3(facing[0, k], facing[1, k], facing[2, k])
+        surface = surface_at(geometry, views, looks, view, look, ray, z[k], share, side, n, images)
         p = origin + ray * z[k]
         for c in range(3):
             points.ray[c, k] = ray[c]
@@ -223,7 +232,7 @@ def light_from(
             for c in range(3):
                 light[c, k] = 0.0
                 light[c + 3, k] = there[c]
-    return light, before, look
+    return light, look
 
 
 @wp.func
@@ -300,10 +309,16 @@ class Pattern:
 
 @wp.func
 def pattern_of(
-    geometry: Geometry, views: Views, looks: Looks, view: int, look: Look, uv: wp.vec2, z: float
+    geometry: Geometry,
+    views: Views,
+    looks: Looks,
+    view: int,
+    look: Look,
+    facet: Facet,
+    uv: wp.vec2,
+    z: float,
 ) -> Pattern:
     """Return how the images of a triangle lie around an undistorted pixel with depth z."""
-    facet = look.facet
     result = Pattern()
     # Texture coordinates over z are linear in the picture, as 1/z is.
     c = 3 * facet.triangle
@@ -314,7 +329,8 @@ def pattern_of(
     result.s_form = s_form + facet.third * wp.float64(d[0])
     t_form = facet.over_z * wp.float64(a[1]) + facet.second * wp.float64(b[1])
     result.t_form = t_form + facet.third * wp.float64(d[1])
-    step = texture_at(geometry, views, view, look, uv, z)[2]
+    ray = ray_of(views, view, uv)
+    step = texture_step(geometry, views, view, look.triangle, ray, z, facet.normal_W)
     result.base = level_of(looks, wp.max(look.paint.base_image, 0), step)
     result.pattern = level_of(looks, wp.max(look.paint.pattern_image, 0), step)
     return result
@@ -322,7 +338,13 @@ def pattern_of(
 
 @wp.func
 def patterned(
-    views: Views, looks: Looks, view: int, paint: Paint, pattern: Pattern, left: int, y: int,
+    views: Views,
+    looks: Looks,
+    view: int,
+    paint: Paint,
+    pattern: Pattern,
+    left: int,
+    y: int,
     z: Row,
 ) -> Colors:
     """Return by what the images of a paint multiply the colours of eight pixels of a row."""
@@ -396,6 +418,7 @@ def shade(
     depth: wp.array3d(dtype=wp.float32),
     normal: wp.array3d(dtype=wp.vec3),
     smooth: wp.array3d(dtype=wp.vec3),
+    shares: wp.array3d(dtype=wp.vec2),
     hidden: wp.array3d(dtype=wp.float32),
     filled: wp.array2d(dtype=wp.uint32),
     rgb: wp.array3d(dtype=wp.vec3ub),
@@ -409,9 +432,10 @@ def shade(
     across = (views.width + CELL - 1) // CELL
     tiles_across = (views.width + 2 * CELL - 1) // (2 * CELL)
     start = view * views.width * views.height
-    known = NOBODY
     look = Look()
     look.number = NOBODY
+    facet = Facet()
+    number = NOBODY
     for part in range(4):
         left = (2 * (tile % tiles_across) + part % 2) * CELL
         top = (2 * (tile // tiles_across) + part // 2) * CELL
@@ -431,18 +455,22 @@ def shade(
         pattern = Pattern()
         if one < EMPTY and left + CELL == right and top + CELL == bottom:
             entry = seen[start + top * views.width + left]
-            if one != known:
-                look = look_at(geometry, views, looks, view, entry, look)
-                known = one
+            if one != look.number:
+                look = look_at(geometry, looks, view, one)
             alike = colored_only(looks, look.paint)
             if alike:
-                facing = normal[view, top, left]
-                knotted = calm_light(views, lights, view, depth, facing, left, top)
-                if look.per_metre >= 0.0:
+                side = normal[view, top, left]
+                knotted = calm_light(views, lights, view, depth, side, left, top)
+                if look.triangle >= 0:
+                    if one != number:
+                        facet = facet_of(geometry, views, view, entry)
+                        number = one
                     i = left + CELL // 2
                     j = top + CELL // 2
                     uv = ray_at(views, view, i, j)
-                    pattern = pattern_of(geometry, views, looks, view, look, uv, depth[view, j, i])
+                    pattern = pattern_of(
+                        geometry, views, looks, view, look, facet, uv, depth[view, j, i]
+                    )
         knots = Light()
         # One place where light is worked out: what is called from several is not inlined.
         for row in range(wp.where(knotted, -1, 0), bottom - top):
@@ -455,6 +483,9 @@ def shade(
                 entries = Entries()
                 u = Row()
                 v = Row()
+                second = Row()
+                third = Row()
+                facing = Colors()
                 own = Colors()
                 exposed = Row()
                 for k in range(wp.where(knotted, 4, right - left)):
@@ -471,16 +502,23 @@ def shade(
                     n = smooth[view, j, i]
                     for c in range(3):
                         own[c, k] = n[c]
+                    if not alike:
+                        share = shares[view, j, i]
+                        second[k] = share[0]
+                        third[k] = share[1]
+                        side = normal[view, j, i]
+                        for c in range(3):
+                            facing[c, k] = side[c]
                     exposed[k] = open_to_sky(depth, hidden, view, i, j, z[k])
-                light, known, look = light_from(
-                    geometry, views, looks, lights, view, known, look, entries, u, v, z, own,
-                    exposed, not alike,
+                light, look = light_from(
+                    geometry, views, looks, lights, view, look, entries, u, v, z, second, third,
+                    facing, own, exposed, not alike,
                 )  # fmt: skip
             if row < 0:
                 knots = light
                 continue
             factor = Colors(1.0)
-            if alike and look.per_metre >= 0.0:
+            if alike and look.triangle >= 0:
                 factor = patterned(views, looks, view, look.paint, pattern, left, top + row, z)
             color = Colors()
             if knotted:

@@ -44,13 +44,15 @@ def smooth_edges(
     view, y, k = wp.tid()
     before = NOTHING
     facet = Facet()
-    known = NOBODY
     look = Look()
     look.number = NOBODY
     entries = Entries()
     u = Row()
     v = Row()
     depths = Row()
+    second = Row()
+    third = Row()
+    facing = Colors()
     own = Colors()
     exposed = Row()
     # Two pixels' samples are lit at once; the one that waits, and how many samples do.
@@ -76,17 +78,21 @@ def smooth_edges(
                         before = number
                     z = 1.0 / wp.cast(wp.uint32(entry >> wp.uint64(32)), wp.float32)
                     depths[lane] = z
-                    n = smooth_normal(geometry, facet, weights(facet, uv, wp.float64(z)))
+                    weight = weights(facet, uv, wp.float64(z))
+                    second[lane] = weight[1]
+                    third[lane] = weight[2]
+                    n = smooth_normal(geometry, facet, weight)
                     for c in range(3):
                         own[c, lane] = n[c]
+                        facing[c, lane] = facet.normal_W[c]
                     exposed[lane] = open_to_sky(depth, hidden, view, x, y, z)
             held += SAMPLES
             if held == SAMPLES:
                 waiting = x
         if held == 2 * SAMPLES or (x == end and held > 0):
-            light, known, look = light_from(
-                geometry, views, looks, lights, view, known, look, entries, u, v, depths, own,
-                exposed, True,
+            light, look = light_from(
+                geometry, views, looks, lights, view, look, entries, u, v, depths, second, third,
+                facing, own, exposed, True,
             )  # fmt: skip
             for part in range(held // SAMPLES):
                 total = wp.vec3()
