@@ -5,7 +5,7 @@ from typing import Any
 
 import warp as wp
 
-from generators.raster import cells, edges, visibility
+from generators.raster import cells, edges, large_triangles, small_triangles, visibility
 from generators.raster.geometry import Instances
 from generators.raster.layout import Geometry, Target
 from generators.raster.views import View, ViewBuffers
@@ -110,7 +110,7 @@ class VisibilityBuffer:
         """Enter all triangles: the small ones, then those that were put aside."""
         self.target.count.zero_()
         wp.launch(
-            visibility.rasterize,
+            small_triangles.rasterize,
             dim=(self._count, self._instances.items, self._lanes),
             inputs=[
                 self._geometry,
@@ -124,7 +124,7 @@ class VisibilityBuffer:
         )
         workers, strips = (1, 1) if self.device == "cpu" else (WORKERS_GPU, 64)
         wp.launch(
-            visibility.rasterize_large,
+            large_triangles.rasterize_large,
             dim=(workers, strips),
             inputs=[self._geometry, self.views, self.target, workers, strips],
             device=self.device,

@@ -11,7 +11,17 @@ from envs.errors import ConfigError
 from envs.world.quiet import quiet_stderr
 
 DEVICES = ("auto", "cpu", "cuda")
-KERNELS = ("visibility", "resolve", "shadow", "occlusion", "shading", "edges", "smoothing")
+KERNELS = (
+    "visibility",
+    "small_triangles",
+    "large_triangles",
+    "resolve",
+    "shadow",
+    "occlusion",
+    "shading",
+    "edges",
+    "smoothing",
+)
 """The modules of this package that hold kernels, in the order in which they are used."""
 
 COMPILE_S = {"cpu": 20, "cuda": 60}

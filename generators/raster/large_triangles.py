@@ -1,0 +1,220 @@
+# mypy: ignore-errors
+# What Warp compiles is Python in its looks alone: types are calls there, which mypy does not know.
+"""Large triangles into the visibility buffer, tile by tile, and those that cross the near plane.
+
+They are tested by planes through the camera's centre, in float64 (Olano and Greer, Triangle scan
+conversion using 2D homogeneous coordinates, Graphics Hardware 1997): nothing is clipped.
+"""
+
+import warp as wp
+
+from generators.raster import lenses
+from generators.raster.layout import Geometry, Target, Views
+from generators.raster.views import OUTSIDE
+from generators.raster.visibility import (
+    SAMPLES,
+    in_camera,
+    pixels_around,
+    place_of,
+    seen_at,
+    write,
+)
+
+wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+
+GAP = wp.constant(wp.float64(-1e-4))
+"""Pixels that a large triangle is widened by, to leave no gap to a small neighbour."""
+
+TILE = wp.constant(lenses.TILE)
+_OUTSIDE = wp.constant(wp.uint8(OUTSIDE))
+
+
+@wp.func
+def plane(p: wp.vec3d, q: wp.vec3d, lens: wp.vec4d, sign: wp.float64) -> wp.vec3d:
+    """Return the plane through the camera's centre and two points, as a line in pixels.
+
+    Its value at (u, v, 1) is the distance from the line in undistorted pixels, positive on the
+    side that `sign` says.
+    """
+    n = wp.cross(p, q)
+    a = n[0] / lens[0]
+    b = n[1] / lens[1]
+    c = n[2] - a * lens[2] - b * lens[3]
+    length = wp.sqrt(a * a + b * b)
+    if length > wp.float64(0.0):
+        return wp.vec3d(a, b, c) * (sign / length)
+    return wp.vec3d(a, b, c) * (sign * wp.float64(1e300))
+
+
+@wp.func
+def highest(line: wp.vec3d, box: wp.vec4) -> wp.float64:
+    """Return the largest value of a line's equation over a box."""
+    u = wp.where(line[0] > wp.float64(0.0), box[1], box[0])
+    v = wp.where(line[1] > wp.float64(0.0), box[3], box[2])
+    return line[0] * wp.float64(u) + line[1] * wp.float64(v) + line[2]
+
+
+@wp.func
+def lowest(line: wp.vec3d, box: wp.vec4) -> wp.float64:
+    """Return the least value of a line's equation over a box."""
+    return -highest(-line, box)
+
+
+@wp.func
+def tiles_around(
+    views: Views, view: int, a: wp.vec3d, b: wp.vec3d, c: wp.vec3d, near: wp.float64
+) -> wp.vec4i:
+    """Return the first and last column and row of the tiles in which a triangle can be seen."""
+    box = wp.vec4(0.0, float(views.width - 1), 0.0, float(views.height - 1))
+    if wp.min(a[2], wp.min(b[2], c[2])) > near:
+        lens = views.lens[view]
+        p = wp.vec3d(a[0] / a[2], b[0] / b[2], c[0] / c[2]) * lens[0]
+        q = wp.vec3d(a[1] / a[2], b[1] / b[2], c[1] / c[2]) * lens[1]
+        # A pixel more on each side, since float32 is coarse far from the picture.
+        around = wp.vec4(
+            float(wp.min(p) + lens[2]) - 1.0,
+            float(wp.max(p) + lens[2]) + 1.0,
+            float(wp.min(q) + lens[3]) - 1.0,
+            float(wp.max(q) + lens[3]) + 1.0,
+        )
+        if views.distorted != 0:
+            around = pixels_around(views, view, around)
+        box = wp.vec4(
+            wp.max(around[0], box[0]),
+            wp.min(around[1], box[1]),
+            wp.max(around[2], box[2]),
+            wp.min(around[3], box[3]),
+        )
+    if box[0] > box[1] or box[2] > box[3]:
+        return wp.vec4i(0, -1, 0, -1)
+    return wp.vec4i(
+        int(box[0]) // TILE, int(box[1]) // TILE, int(box[2]) // TILE, int(box[3]) // TILE
+    )
+
+
+@wp.func
+def fill_tile(
+    target: Target,
+    views: Views,
+    view: int,
+    x: int,
+    y: int,
+    depth: wp.vec3d,
+    number: int,
+    label: int,
+):
+    """Enter a triangle at all pixels of a tile that it fills."""
+    word = (label - 1) // 64
+    bit = wp.uint64(1) << wp.uint64(label - 1 - 64 * word)
+    for j in range(y, wp.min(y + TILE, views.height)):
+        start = view * target.pixels + j * views.width
+        row = depth[1] * wp.float64(j) + depth[2]
+        for i in range(x, wp.min(x + TILE, views.width)):
+            over_z = float(row + depth[0] * wp.float64(i))
+            key = wp.uint64(wp.cast(over_z, wp.uint32)) << wp.uint64(32)
+            wp.atomic_max(target.seen, start + i, key | wp.uint64(number))
+            if target.words > 0:
+                wp.atomic_or(target.cover, (start + i) * target.words + word, bit)
+
+
+@wp.kernel
+def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: int, strips: int):
+    """Enter the triangles that were put aside, tile by tile, each row of tiles by one thread."""
+    worker, strip = wp.tid()
+    zero = wp.float64(0.0)
+    one = wp.float64(1.0)
+    across = (views.width + TILE - 1) // TILE
+    order = worker
+    while order < target.count[0]:
+        entry = target.aside[order]
+        order += workers
+        view = int(entry >> wp.uint64(32))
+        number = int(entry & wp.uint64(0xFFFFFFFF))
+        item = number // 64
+        instance = geometry.item_instance[item]
+        cluster = geometry.item_cluster[item]
+        t = geometry.cluster_first[cluster] + number % 64
+        a = in_camera(views, view, instance, geometry.corners[3 * t])
+        b = in_camera(views, view, instance, geometry.corners[3 * t + 1])
+        c = in_camera(views, view, instance, geometry.corners[3 * t + 2])
+        most = one / wp.float64(views.reach[view][0])
+        least = one / wp.float64(views.reach[view][1])
+        normal = wp.cross(b - a, c - a)
+        # Positive where the triangle is seen from behind.
+        volume = wp.dot(normal, a)
+        if volume == zero or wp.max(a[2], wp.max(b[2], c[2])) * most < one:
+            continue
+        one_sided = geometry.cone[cluster][3] < 1.5 and views.state[view, instance] == _OUTSIDE
+        if volume > zero and one_sided:
+            continue
+        sign = wp.where(volume > zero, one, -one)
+        lens = views.lens[view]
+        e = plane(a, b, lens, sign)
+        f = plane(b, c, lens, sign)
+        g = plane(c, a, lens, sign)
+        # 1/z is linear in the picture: normal · ray / volume.
+        iu = normal[0] / (volume * lens[0])
+        iv = normal[1] / (volume * lens[1])
+        depth = wp.vec3d(iu, iv, normal[2] / volume - iu * lens[2] - iv * lens[3])
+        label = geometry.label[instance]
+        around = tiles_around(views, view, a, b, c, one / most)
+        wide = around[1] - around[0] + 1
+        tile = strip * wide
+        while tile < wide * (around[3] - around[2] + 1):
+            column = around[0] + tile % wide
+            row = around[2] + tile // wide
+            x = column * TILE
+            y = row * TILE
+            box = wp.vec4(float(x), float(x + TILE - 1), float(y), float(y + TILE - 1))
+            if views.distorted != 0:
+                box = views.tiles[view, row * across + column]
+            if target.fine != 0:
+                box = box + wp.vec4(-1.0, 1.0, -1.0, 1.0)
+            tile += 1
+            if tile % wide == 0:
+                tile += (strips - 1) * wide
+            if (
+                highest(e, box) < GAP
+                or highest(f, box) < GAP
+                or highest(g, box) < GAP
+                or highest(depth, box) < least
+            ):
+                continue
+            whole = (
+                lowest(e, box) >= GAP
+                and lowest(f, box) >= GAP
+                and lowest(g, box) >= GAP
+                and lowest(depth, box) >= least
+                and highest(depth, box) <= most
+            )
+            if whole and target.fine == 0 and views.distorted == 0:
+                fill_tile(target, views, view, x, y, depth, number, label)
+                continue
+            for pixel_y in range(y, wp.min(y + TILE, views.height)):
+                for pixel_x in range(x, wp.min(x + TILE, views.width)):
+                    pixel = pixel_y * views.width + pixel_x
+                    place = view * target.pixels + pixel
+                    samples = int(1)
+                    if target.fine != 0:
+                        place = target.slots[place] * SAMPLES
+                        samples = wp.where(place < 0, 0, SAMPLES)
+                    for k in range(samples):
+                        u = wp.float64(pixel_x)
+                        v = wp.float64(pixel_y)
+                        if target.fine != 0:
+                            uv = seen_at(views, view, pixel_x, pixel_y, place_of(k))
+                            u = wp.float64(uv[0])
+                            v = wp.float64(uv[1])
+                        elif views.distorted != 0:
+                            uv = views.rays[view, pixel]
+                            u = wp.float64(uv[0])
+                            v = wp.float64(uv[1])
+                        over_z = depth[0] * u + depth[1] * v + depth[2]
+                        if whole or (
+                            e[0] * u + e[1] * v + e[2] >= GAP
+                            and f[0] * u + f[1] * v + f[2] >= GAP
+                            and g[0] * u + g[1] * v + g[2] >= GAP
+                            and over_z >= least
+                            and over_z <= most
+                        ):
+                            write(target, place + k, float(over_z), number, label)
