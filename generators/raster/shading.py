@@ -130,14 +130,9 @@ def lit(lights: Lights, view: int, points: Points, p_W: Colors) -> Light:
             toward[c] = Row(lamp.toward_W[c])
             strength[c] = Row(lamp.strength[c])
         if lamp.map >= 0:
-            for k in range(8):
-                n = wp.vec3(points.normal[0, k], points.normal[1, k], points.normal[2, k])
-                cosine = wp.dot(n, lamp.toward_W)
-                if cosine > 0.0:
-                    at = wp.vec3(p_W[0, k], p_W[1, k], p_W[2, k])
-                    part = arriving(lights, lamp, at, cosine)
-                    for c in range(3):
-                        strength[c, k] = part * lamp.strength[c]
+            part = arriving(lights, lamp, p_W, points.normal, toward)
+            for c in range(3):
+                strength[c] = part * lamp.strength[c]
         light += under_lamp(points, toward, strength)
     return light
 

@@ -10,6 +10,7 @@ nearer or all of it farther, which is nearly everywhere, tiles of the map say so
 import warp as wp
 
 from generators.raster.layout import Lamp, Lights
+from generators.raster.rows import Colors, Row
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
@@ -152,74 +153,105 @@ def settled(lights: Lights, lamp: Lamp, p: wp.vec3, q: wp.vec3, r: wp.vec3, s: w
 
 
 @wp.func_native("""
-    float lit[16];
-    for (int k = 0; k < 16; ++k) {
-        const float x = u + radius * disc.data[k][0], y = v + radius * disc.data[k][1];
-        const float left = ::floorf(x), top = ::floorf(y);
-        const float fx = x - left, fy = y - top;
-        const int i = (int)left, j = (int)top;
-        const bool inside = i >= 0 && j >= 0 && i < width - 1 && j < width - 1;
-        const float* const d = depths.data + first + (inside ? j * width + i : 0);
-        const float above = (d[0] > limit ? 0.0f : 1.0f - fx) + (d[1] > limit ? 0.0f : fx);
-        const float* const e = d + width;
-        const float below = (e[0] > limit ? 0.0f : 1.0f - fx) + (e[1] > limit ? 0.0f : fx);
-        lit[k] = inside ? above * (1.0f - fy) + below * fy : 1.0f;
+    wp::vec_t<8, wp::float32> result;
+    float us[8], vs[8], limits[8];
+    const float fx = (float)lens[0], fy = (float)lens[1], cx = (float)lens[2], cy = (float)lens[3];
+    for (int k = 0; k < 8; ++k) {
+        const float dx = p_W.data[0][k] - origin[0], dy = p_W.data[1][k] - origin[1];
+        const float dz = p_W.data[2][k] - origin[2];
+        const float x = R_WC.data[0][0] * dx + R_WC.data[1][0] * dy + R_WC.data[2][0] * dz;
+        const float y = R_WC.data[0][1] * dx + R_WC.data[1][1] * dy + R_WC.data[2][1] * dz;
+        const float z = R_WC.data[0][2] * dx + R_WC.data[1][2] * dy + R_WC.data[2][2] * dz;
+        const float u = fx * x / z + cx, v = fy * y / z + cy;
+        const float raw = normal.data[0][k] * toward.data[0][k]
+            + normal.data[1][k] * toward.data[1][k] + normal.data[2][k] * toward.data[2][k];
+        // A tap lies beside its point: on a slope the surface itself must not shade it.
+        const float c = raw > 0.15f ? (raw < 1.0f ? raw : 1.0f) : 0.15f;
+        const float gap = bias + texel * z * (radius + 1.0f) * ::sqrtf(1.0f - c * c) / c;
+        const float last = (float)width - 1.0f;
+        const bool inside = z >= near && u >= 0.0f && v >= 0.0f && u < last && v < last;
+        us[k] = inside && raw > 0.0f ? u : -1.0f;
+        vs[k] = v;
+        limits[k] = 1.0f / (z - gap);
     }
-    float total = 0.0f;
-    for (int k = 0; k < 16; ++k) total += lit[k];
-    return total / 16.0f;
+    for (int k = 0; k < 8; ++k) {
+        result[k] = 1.0f;
+        if (us[k] < 0.0f) continue;
+        const float u = us[k], v = vs[k], limit = limits[k];
+        const wp::vec2 tile = tiles.data[
+            map * (width / 4) * (width / 4) + ((int)v / 4) * (width / 4) + (int)u / 4];
+        if (tile[0] <= limit) continue;
+        if (tile[1] > limit) {
+            result[k] = 0.0f;
+            continue;
+        }
+        float lit[16];
+        for (int t = 0; t < 16; ++t) {
+            const float x = u + radius * disc.data[t][0], y = v + radius * disc.data[t][1];
+            const float left = ::floorf(x), top = ::floorf(y);
+            const float dx = x - left, dy = y - top;
+            const int i = (int)left, j = (int)top;
+            const bool there = i >= 0 && j >= 0 && i < width - 1 && j < width - 1;
+            const float* const d = depths.data + map * width * width + (there ? j * width + i : 0);
+            const float above = (d[0] > limit ? 0.0f : 1.0f - dx) + (d[1] > limit ? 0.0f : dx);
+            const float* const e = d + width;
+            const float below = (e[0] > limit ? 0.0f : 1.0f - dx) + (e[1] > limit ? 0.0f : dx);
+            lit[t] = there ? above * (1.0f - dy) + below * dy : 1.0f;
+        }
+        float total = 0.0f;
+        for (int t = 0; t < 16; ++t) total += lit[t];
+        result[k] = total / 16.0f;
+    }
+    return result;
 """)
-def lit_share(
+def share_lit(
     depths: wp.array(dtype=wp.float32),
-    first: int,
-    width: int,
-    u: float,
-    v: float,
-    radius: float,
-    limit: float,
+    tiles: wp.array2d(dtype=wp.vec2),
     disc: wp.array(dtype=wp.vec2),
-) -> float:
-    """Return the share of the taps of a disc that nothing nearer than a limit covers.
+    map: int,
+    width: int,
+    R_WC: wp.mat33,
+    origin: wp.vec3,
+    lens: wp.vec4d,
+    near: float,
+    radius: float,
+    texel: float,
+    bias: float,
+    p_W: Colors,
+    normal: Colors,
+    toward: Colors,
+) -> Row:
+    """Return which part of a lamp's light arrives at eight points.
 
-    Each tap mixes its four texels. In C++ so that a CPU's compiler takes several taps in one go.
+    In C++ of plain loops, so that a CPU's compiler takes points, or taps, in one go. A tap mixes
+    its four texels.
 
     Args:
-        depths: 1/z of the texels.
-        first: First texel of the map; it is as wide as it is high.
-        width: Of the map.
-        u: Middle of the disc, in texels.
-        v: The same, downwards.
-        radius: Of the disc, in texels.
-        limit: 1/z of what would just cover.
+        depths: See `Lights`, as tiles and disc.
+        tiles: Bounds of 1/z.
         disc: The taps in a disc of radius one.
+        map: Number of the map.
+        width: Of the map, in texels; it is as wide as it is high.
+        R_WC: Axes of the lamp's camera in the world.
+        origin: Where it is, m.
+        lens: Its fx, fy, cx, cy.
+        near: Its near plane, m.
+        radius: Of a shadow's soft edge, in texels.
+        texel: Size of a texel one metre away, m.
+        bias: How far a caster's stand-in may lie in front of its surface, m.
+        p_W: The points, m.
+        normal: Unit normals there.
+        toward: Unit vectors to the lamp.
     """
     ...
 
 
 @wp.func
-def arriving(lights: Lights, lamp: Lamp, p_W: wp.vec3, cosine: float) -> float:
-    """Return which part of a lamp's light arrives at a point.
-
-    Args:
-        lights: Where the map is.
-        lamp: The lamp; it has a map.
-        p_W: The point, m.
-        cosine: Between the surface's normal and the direction to the lamp.
-    """
+def arriving(lights: Lights, lamp: Lamp, p_W: Colors, normal: Colors, toward: Colors) -> Row:
+    """Return which part of the light of a lamp with a map arrives at eight points."""
     view = lamp.map
-    width = lights.maps.width
-    at = in_map(lights, lamp, p_W, cosine)
-    if at[0] < 0.0:
-        return 1.0
-    u = at[0]
-    v = at[1]
-    limit = at[2]
-    tile = lights.tiles[view, (int(v) // TILE) * (width // TILE) + int(u) // TILE]
-    if tile[0] <= limit:
-        return 1.0
-    if tile[1] > limit:
-        return 0.0
-    return lit_share(
-        lights.depths, view * width * lights.maps.height, width, u, v, lamp.penumbra, limit,
-        lights.disc,
+    return share_lit(
+        lights.depths, lights.tiles, lights.disc, view, lights.maps.width,
+        lights.maps.R_WC[view], lights.maps.p_WC[view], lights.maps.lens[view],
+        lights.maps.reach[view][0], lamp.penumbra, lamp.texel, BIAS_M, p_W, normal, toward,
     )  # fmt: skip
