@@ -60,23 +60,10 @@ def on_side(n: wp.vec3, facing: wp.vec3) -> wp.vec3:
 
 
 @wp.func
-def to_world(views: Views, view: int, instance: int) -> wp.mat33:
-    """Return the rotation from the axes of an instance's mesh to the world's."""
-    x = views.X_CS[view, instance, 0]
-    y = views.X_CS[view, instance, 1]
-    z = views.X_CS[view, instance, 2]
-    return views.R_WC[view] * wp.mat33(
-        float(x[0]), float(x[1]), float(x[2]),
-        float(y[0]), float(y[1]), float(y[2]),
-        float(z[0]), float(z[1]), float(z[2]),
-    )  # fmt: skip
-
-
-@wp.func
 def triangle_of(geometry: Geometry, number: wp.uint32) -> int:
     """Return which triangle, in the geometry's lists, a number of the visibility buffer is."""
     item = int(number) // 64
-    return geometry.cluster_first[geometry.item_cluster[item]] + int(number) % 64
+    return geometry.item_first[item] + int(number) % 64
 
 
 @wp.func
@@ -86,7 +73,7 @@ def facet_of(geometry: Geometry, views: Views, view: int, entry: wp.uint64) -> F
     number = int(entry & wp.uint64(0xFFFFFFFF))
     item = number // 64
     instance = geometry.item_instance[item]
-    t = geometry.cluster_first[geometry.item_cluster[item]] + number % 64
+    t = geometry.item_first[item] + number % 64
     a = in_camera(views, view, instance, geometry.corners[3 * t])
     b = in_camera(views, view, instance, geometry.corners[3 * t + 1]) - a
     c = in_camera(views, view, instance, geometry.corners[3 * t + 2]) - a
@@ -106,7 +93,7 @@ def facet_of(geometry: Geometry, views: Views, view: int, entry: wp.uint64) -> F
     R_WC = views.R_WC[view]
     unit = n * scale
     facet.normal_W = R_WC * wp.vec3(float(unit[0]), float(unit[1]), float(unit[2]))
-    facet.R_WS = to_world(views, view, instance)
+    facet.R_WS = views.R_WS[view, instance]
     p = geometry.normals[3 * t]
     q = geometry.normals[3 * t + 1]
     r = geometry.normals[3 * t + 2]

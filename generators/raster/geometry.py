@@ -138,6 +138,7 @@ def _arrays(
     geometry.cone = put(joined("cones", 4), wp.vec4)
     geometry.item_instance = put(counted(item_instance), wp.int32)
     geometry.item_cluster = put(counted(item_cluster), wp.int32)
+    geometry.item_first = put(counted(firsts)[counted(item_cluster)], wp.int32)
     geometry.block_instance = put(np.ascontiguousarray(block[:, 0]), wp.int32)
     geometry.block_first = put(np.ascontiguousarray(block[:, 1]), wp.int32)
     geometry.block_end = put(np.ascontiguousarray(block[:, 2]), wp.int32)

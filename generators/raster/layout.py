@@ -17,7 +17,8 @@ class Geometry:
         cluster_first: First triangle of each cluster; cluster_end the one after its last.
         cluster_points: Where the points of its mesh begin.
         sphere: Middle and radius of each cluster; cone its normals, see `PackedMesh`.
-        item_instance: Instance of each item; item_cluster its cluster.
+        item_instance: Instance of each item; item_cluster its cluster; item_first the first
+            triangle of that.
         block_instance: Instance of each block of points; block_first, block_end its points.
         shift: Per instance what leads from a point of its mesh to that of its projection.
         part: Of each instance, as the renderer counts.
@@ -37,6 +38,7 @@ class Geometry:
     cone: wp.array(dtype=wp.vec4)
     item_instance: wp.array(dtype=wp.int32)
     item_cluster: wp.array(dtype=wp.int32)
+    item_first: wp.array(dtype=wp.int32)
     block_instance: wp.array(dtype=wp.int32)
     block_first: wp.array(dtype=wp.int32)
     block_end: wp.array(dtype=wp.int32)
@@ -56,6 +58,7 @@ class Views:
         R_WC: From each camera's axes to the world's.
         p_WC: Where each camera is, m.
         X_CS: Pose of each instance in each camera, three rows.
+        R_WS: From the axes of each instance's mesh to the world's.
         state: HIDDEN, SEEN or OUTSIDE of each instance.
         distorted: Whether `rays` holds; else it is empty.
         low: The least x/z and y/z in the picture, and √(1 + …²) of each; high: the largest.
@@ -72,6 +75,7 @@ class Views:
     R_WC: wp.array(dtype=wp.mat33)
     p_WC: wp.array(dtype=wp.vec3)
     X_CS: wp.array3d(dtype=wp.vec4d)
+    R_WS: wp.array2d(dtype=wp.mat33)
     state: wp.array2d(dtype=wp.uint8)
     low: wp.array(dtype=wp.vec4)
     high: wp.array(dtype=wp.vec4)

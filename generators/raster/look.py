@@ -4,7 +4,7 @@
 
 import warp as wp
 
-from generators.raster.facet import to_world, triangle_of
+from generators.raster.facet import triangle_of
 from generators.raster.layout import Geometry, Looks, Paint, Views
 from generators.raster.texturing import sample
 
@@ -106,7 +106,7 @@ def bumped(
     area = a[0] * b[1] - a[1] * b[0]
     if wp.abs(area) < 1e-20:
         return n
-    tangent = to_world(views, view, look.instance) * ((p * b[1] - q * a[1]) / area)
+    tangent = views.R_WS[view, look.instance] * ((p * b[1] - q * a[1]) / area)
     tangent = wp.normalize(tangent - n * wp.dot(n, tangent))
     # The image's t runs the way that keeps the texture the right way round.
     other = wp.cross(n, tangent) * wp.sign(area)

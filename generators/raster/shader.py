@@ -91,6 +91,7 @@ class Shader:
                 smooth,
                 shares,
                 self._hidden,
+                self._calm,
                 self._buffer.cells,
             ],
             outputs=[rgb],

@@ -415,6 +415,7 @@ def shade(
     smooth: wp.array3d(dtype=wp.vec3),
     shares: wp.array3d(dtype=wp.vec2),
     hidden: wp.array3d(dtype=wp.float32),
+    calm: wp.array2d(dtype=wp.int32),
     filled: wp.array2d(dtype=wp.uint32),
     rgb: wp.array3d(dtype=wp.vec3ub),
 ):
@@ -504,7 +505,9 @@ def shade(
                         side = normal[view, j, i]
                         for c in range(3):
                             facing[c, k] = side[c]
-                    exposed[k] = open_to_sky(depth, hidden, view, i, j, z[k])
+                    exposed[k] = 1.0
+                    if calm[view, tile] == 0:
+                        exposed[k] = open_to_sky(depth, hidden, view, i, j, z[k])
                 light, look = light_from(
                     geometry, views, looks, lights, view, look, entries, u, v, z, second, third,
                     facing, own, exposed, not alike,

@@ -68,6 +68,7 @@ class ViewBuffers:
             "R_WC": room(count, wp.mat33),
             "p_WC": room(count, wp.vec3),
             "X_CS": room((count, number, 3), wp.vec4d),
+            "R_WS": room((count, number), wp.mat33),
             "state": room((count, number), wp.uint8),
             "low": room(count, wp.vec4),
             "high": room(count, wp.vec4),
@@ -91,6 +92,7 @@ class ViewBuffers:
             to["p_WC"][index] = camera.X_WC[:3, 3]
             present, X_CS = self._place(view)
             to["X_CS"][index] = X_CS[:, :3]
+            to["R_WS"][index] = camera.X_WC[:3, :3] @ X_CS[:, :3, :3]
             low, high = to["low"][index], to["high"][index]
             to["state"][index] = self._states(present, X_CS, camera, low, high)
         for mirror in self._mirrors.values():
