@@ -12,27 +12,33 @@ curved valleys and had not settled after 100 steps. This takes about 10 steps a 
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from calibration.identifiability import Identifiability, degenerate_cases, identifiability
+from calibration.identifiability import (
+    Identifiability,
+    degenerate_cases,
+    identifiability,
+    still_joints,
+)
 from calibration.inertia import is_feasible, rigid_groups
-from calibration.regression import Regression, build_regression
+from calibration.regression import LAG, Regression, build_regression
 from calibration.result import CalibrationResult, Parameter
 from calibration.structure import TERMS, Choice, Structure, choose, left_out
 from calibration.torque_fit import Loss, TorqueFit, fit, limits, start
 from calibration.torque_model import (
+    FIELDS,
     Prior,
     TorqueModel,
     model_prior,
     model_torque,
     torque_near,
 )
-from calibration.uncertainty import sandwich, time_blocks
+from calibration.uncertainty import at_least, sandwich, time_blocks
 from envs.errors import CalibrationError
 from envs.stage.scene import Inertial, Joint, Scene
 from envs.stage.tree import inertial_parameters, reduce_tree
@@ -106,6 +112,9 @@ def fit_torque(
         structure = choice.structure
     absent = tuple(map(left_out, structure))
     found = fit(model, regression, prior, found, absent, loss)
+    lags_s = model.split(found.p)[1][LAG]
+    if lags_s.any():
+        regression = build_regression(tree, motion, train, cutoff_hz, lags_s=lags_s)
     regression = _near(model, regression, found, joints, motion, cutoff_hz)
     found = fit(model, regression, prior, found, absent, loss)
 
@@ -114,7 +123,7 @@ def fit_torque(
     covariance, told = _uncertainty(
         model, regression, found, prior, absent, degenerate_cases(tree, motion.qd, train)
     )
-    known = _known(model, absent, told)
+    known = _known(model, absent, told, still_joints(tree, motion.qd, train))
     inertials = model.inertials(p)
     error = model_torque(*model.fitted(p, joints), motion, cutoff_hz) - motion.tau
     nominal_error = model_torque(tree, joints, motion, cutoff_hz) - motion.tau
@@ -177,7 +186,7 @@ def _near(
     cutoff_hz: float,
 ) -> Regression:
     """Return the regression with the columns that depend on the torque, about that of a fit."""
-    tau, load = torque_near(*model.fitted(found.p, joints), motion, cutoff_hz)
+    tau, load = torque_near(*model.fitted(found.p, joints), motion, cutoff_hz, regression.lags_s)
     return regression.near(motion, cutoff_hz, tau, load)
 
 
@@ -206,7 +215,10 @@ def _uncertainty(
     at_bound = ((found.p <= low) | (found.p >= high)) & there
     names = [name for name, _ in model.names()]
     bounded = [name for name, ends in zip(names, at_bound, strict=True) if ends]
-    covariance = of @ sandwich(jacobian, residual, blocks, precision) @ of.T
+    covariance = at_least(
+        of @ sandwich(jacobian, residual, blocks, precision) @ of.T,
+        of @ np.linalg.solve(jacobian.T @ jacobian + precision, of.T),
+    )
     reported = np.flatnonzero(there)
     told = identifiability(
         [names[k] for k in reported],
@@ -220,11 +232,15 @@ def _uncertainty(
 
 
 def _known(
-    model: TorqueModel, absent: Sequence[frozenset[str]], told: Identifiability
+    model: TorqueModel,
+    absent: Sequence[frozenset[str]],
+    told: Identifiability,
+    still: Collection[str],
 ) -> frozenset[str]:
     """Return the values that the data tell.
 
-    At a bound the data ask for what cannot be: the value is the bound's, not theirs.
+    At a bound the data ask for what cannot be: the value is the bound's, not theirs. Of a joint
+    that hardly moves only the torque at rest is told.
     """
     gone = {
         f"{joint}.{field}"
@@ -232,6 +248,7 @@ def _known(
         for field in fields
     }
     names = {name for name, _ in model.names()}
+    gone |= {f"{joint}.{f}" for joint in still for f, *_ in FIELDS if f != "torque_offset"}
     return frozenset(names - gone - set(told.weak) - set(told.at_bounds))
 
 

@@ -115,18 +115,23 @@ def identifiability(
     )
 
 
+def still_joints(
+    tree: Tree, qd: Float[np.ndarray, "time joint"], use: Bool[np.ndarray, "time"]
+) -> dict[str, float]:
+    """Return the joints that move too little to tell anything but their torque: name → rms."""
+    speed = np.sqrt((qd[use] ** 2).mean(axis=0)).tolist()
+    return {j: v for j, v in zip(tree.joints, speed, strict=True) if v < STILL_RAD_S}
+
+
 def degenerate_cases(
     tree: Tree, qd: Float[np.ndarray, "time joint"], use: Bool[np.ndarray, "time"]
 ) -> list[str]:
     """Return what a motion cannot show whatever the model: joints at rest, axes along gravity."""
-    said = []
-    speed = np.sqrt((qd[use] ** 2).mean(axis=0))
-    for joint, rms in zip(tree.joints, speed, strict=True):
-        if rms < STILL_RAD_S:
-            said.append(
-                f"{joint} hardly moves (rms {rms:.2g} per second): its friction, armature and "
-                "inertia are not told by this recording"
-            )
+    said = [
+        f"{joint} hardly moves (rms {rms:.2g} per second): its friction, armature and inertia are "
+        "not told by this recording"
+        for joint, rms in still_joints(tree, qd, use).items()
+    ]
     gravity = np.asarray(tree.gravity, float)
     size = float(np.linalg.norm(gravity))
     for k, joint in enumerate(tree.joints):

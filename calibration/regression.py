@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from numpy.polynomial import chebyshev
+from scipy.interpolate import CubicSpline
 
 from calibration.dynamics import regressor
 from envs.errors import CalibrationError
@@ -71,11 +72,13 @@ class Regression:
 
     Attributes:
         kept: Of the motion's samples.
+        lags_s: By which each joint's columns are late, s.
         information: Independent samples per row: a low-passed signal repeats itself.
     """
 
     t_s: Float[np.ndarray, "rows"]
     kept: Int[np.ndarray, "rows"]
+    lags_s: Float[np.ndarray, "joint"]
     joints: tuple[JointRows, ...]
     information: float
 
@@ -91,22 +94,36 @@ class Regression:
         Args:
             motion: That the regression was made of.
             cutoff_hz: Of the filter.
-            tau: The low-passed torque that the first fit predicts, half its lag late: by the mean
-                value theorem τ(t − lag) is τ(t) − lag·τ̇(t − lag/2) to second order. The measured
-                torque in its place would explain its own noise.
+            tau: The low-passed torque that the first fit predicts, as late as the mean of its lag
+                and that of the columns: by the mean value theorem τ(t − lag) is, to second order,
+                τ(t) − lag·τ̇(t − lag/2). The measured torque in its place would explain its own
+                noise.
             load: What its bodies take of that, not low-passed.
         """
         dt_s = float(motion.t_s[1] - motion.t_s[0])
         late = -np.gradient(tau, dt_s, axis=0)[self.kept]
         sign = np.tanh(motion.qd / STICTION_VELOCITY)
-        loaded = lowpass(np.abs(load) * sign, dt_s, cutoff_hz)[self.kept]
+        loaded = lowpass(np.abs(load) * sign, dt_s, cutoff_hz)
         joints = []
-        for j, rows in enumerate(self.joints):
+        for j, (rows, lag_s) in enumerate(zip(self.joints, self.lags_s, strict=True)):
             columns = rows.columns.copy()
             own = columns.shape[1] - STRIBECK_NODES - OWN
-            columns[:, own + LAG], columns[:, own + LOAD] = late[:, j], loaded[:, j]
-            joints.append(replace(rows, columns=columns))
+            columns[:, own + LAG] = late[:, j]
+            columns[:, own + LOAD] = shifted(loaded[:, j], self.kept, lag_s / dt_s)
+            # What the lag of the columns makes of the torque is theirs, and not the lag's column's.
+            tau = motion.tau[self.kept, j] + lag_s * late[:, j]
+            joints.append(replace(rows, columns=columns, tau=tau))
         return replace(self, joints=tuple(joints))
+
+
+def shifted(
+    values: Float[np.ndarray, "time *columns"], at: Int[np.ndarray, "rows"], late: float
+) -> Float[np.ndarray, "rows *columns"]:
+    """Return a smooth signal so many samples before each of some instants (cubic spline)."""
+    if late == 0:
+        return np.asarray(values[at])
+    spline = CubicSpline(np.arange(len(values)), values)
+    return np.asarray(spline(np.maximum(at - late, 0.0)))
 
 
 def first_node(joints: int) -> int:
@@ -151,6 +168,8 @@ def build_regression(
     motion: Motion,
     rows: Bool[np.ndarray, "time"],
     cutoff_hz: float,
+    *,
+    lags_s: Float[np.ndarray, "joint"] | None = None,
 ) -> Regression:
     """Make, low-pass and thin out the torque equations of a motion.
 
@@ -161,6 +180,8 @@ def build_regression(
         motion: Low-passed at `cutoff_hz`.
         rows: Instants that may be used.
         cutoff_hz: Of the filter.
+        lags_s: By which the columns of each joint shall be late, s: a jump of friction cannot be
+            made late by its slope.
 
     Raises:
         CalibrationError: Too few instants are left to fit with.
@@ -179,16 +200,18 @@ def build_regression(
     sign = np.tanh(motion.qd / STICTION_VELOCITY)
     excess = np.exp(-((motion.qd[..., None] / stribeck_nodes()) ** 2)) * sign[..., None]
 
+    lags_s = np.zeros(n) if lags_s is None else lags_s
     joints = []
-    for j in range(n):
+    for j, late in enumerate(lags_s / dt_s):
         seen = np.flatnonzero(np.abs(Y[:, j]).max(axis=0) > 0)
         own = np.array([10 * n + k * n + j for k in range(OWN)])
         nodes = first_node(n) + j * STRIBECK_NODES + np.arange(STRIBECK_NODES)
         ones = np.ones_like(sign[:, j])
-        smooth = lowpass(Y[:, j, seen], thin * dt_s, cutoff_hz)[kept // thin]
+        smooth = lowpass(Y[:, j, seen], thin * dt_s, cutoff_hz)
+        smooth = shifted(smooth, kept // thin, late / thin)
         plain = [motion.qdd[:, j], sign[:, j], motion.qd[:, j], ones, motion.q[:, j]]
         rough = np.column_stack([*plain, np.abs(motion.qd[:, j]), excess[:, j]])
-        rough = lowpass(rough, dt_s, cutoff_hz)[kept]
+        rough = shifted(lowpass(rough, dt_s, cutoff_hz), kept, late)
         later = np.zeros((len(kept), 1))
         columns = np.column_stack([smooth, rough[:, :5], later, rough[:, 5:6], later, rough[:, 6:]])
         index = np.concatenate([seen, own, nodes])
@@ -201,6 +224,7 @@ def build_regression(
     return Regression(
         t_s=motion.t_s[kept],
         kept=kept,
+        lags_s=lags_s,
         joints=tuple(joints),
         information=min(1.0, 2 * cutoff_hz * dt_s * stride),
     )

@@ -313,17 +313,25 @@ def model_torque(
 
 
 def torque_near(
-    tree: Tree, joints: Sequence[Joint], motion: Motion, cutoff_hz: float
+    tree: Tree,
+    joints: Sequence[Joint],
+    motion: Motion,
+    cutoff_hz: float,
+    lags_s: Float[np.ndarray, "joint"],
 ) -> tuple[Float[np.ndarray, "time joint"], Float[np.ndarray, "time joint"]]:
-    """Return a model's torque with half its sensors' lag, low-passed, and its bodies' part.
+    """Return a model's low-passed torque, late by the mean of two lags, and its bodies' part.
 
     Args:
         tree: Inertias.
         joints: All else, in the tree's order.
         motion: Low-passed at `cutoff_hz`.
         cutoff_hz: Of the filter.
+        lags_s: Between these and the sensors' lags the torque is half way.
     """
-    half = [replace(joint, torque_lag_s=joint.torque_lag_s / 2) for joint in joints]
+    half = [
+        replace(joint, torque_lag_s=(joint.torque_lag_s + float(lag_s)) / 2)
+        for joint, lag_s in zip(joints, lags_s, strict=True)
+    ]
     bodies = TreeDynamics(tree).inverse_dynamics(motion.q, motion.qd, motion.qdd)
     dt_s = float(motion.t_s[1] - motion.t_s[0])
     tau = reading(bodies, half, motion.q, motion.qd, motion.qdd, dt_s)

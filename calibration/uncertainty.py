@@ -73,6 +73,23 @@ def sandwich(
     return np.asarray(covariance * scale * scale[:, None])
 
 
+def at_least(
+    robust: Float[np.ndarray, "values values"], independent: Float[np.ndarray, "values values"]
+) -> Float[np.ndarray, "values values"]:
+    """Return a covariance widened where that of independent residuals is wider.
+
+    Where a value is told by a few moments only (Stribeck's excess by those of low speed) just as
+    few blocks vary, and their scatter may come out as almost none by chance. Correlations stay.
+
+    Args:
+        robust: Of blocks of time.
+        independent: Of the same values, if each independent sample erred for itself.
+    """
+    ours, least = np.diag(robust), np.diag(independent)
+    wider = np.sqrt(np.maximum(least / np.where(ours > 0, ours, 1.0), 1.0))
+    return np.asarray(robust * wider * wider[:, None])
+
+
 def prior_share(
     jacobian: Float[np.ndarray, "rows params"],
     prior_precision: Float[np.ndarray, "params params"],

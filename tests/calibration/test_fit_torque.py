@@ -15,6 +15,7 @@ from envs.stage.tree import inertial_parameters, reduce_tree
 from envs.telemetry.filtering import Motion, motion
 from envs.telemetry.trajectory import Trajectory
 from envs.world.friction import friction_torque, joint_friction
+from envs.world.sensing import sensor_torque
 from tests.small_arm import GRAVITY, arm, arm_joints, pinocchio_model, scene
 
 NOISE_NM = 0.05
@@ -215,3 +216,50 @@ def test_inputs_that_do_not_fit_are_refused(truth: Articulation, nominal: Scene)
     weightless = scene(replace(nominal.robot, bodies=light))
     with pytest.raises(CalibrationError, match="no link of /World/robot has mass"):
         fit_torque(weightless, m, train=everything, heldout=everything)
+
+
+def with_vertical_first_axis(truth: Articulation) -> Articulation:
+    first, *others = truth.joints
+    # As its frame sees it: the base does not stand upright.
+    tree = reduce_tree(truth, arm_joints(), GRAVITY)
+    gravity = tree.X_PJ[0, :3, :3].T @ tree.gravity
+    upright = replace(first, axis=gravity / np.linalg.norm(gravity))
+    return replace(truth, joints=(upright, *others))
+
+
+def told(result: CalibrationResult) -> str:
+    return " / ".join(result.metrics["identifiability"]["sentences"])
+
+
+def test_a_first_joint_about_gravity_is_named_and_its_rotor_is_not_called_known(
+    truth: Articulation,
+) -> None:
+    upright = with_vertical_first_axis(truth)
+    nominal = nominal_of(upright, np.random.default_rng(12))
+    found = fitted(nominal, recorded(upright, np.random.default_rng(13)))
+    assert "joint0 turns about the vertical: gravity does not act on it" in told(found)
+    for name in ("joint0.armature", "link0.inertial.mass", "link0.inertial.izz"):
+        assert not found.parameters[name].identifiable, name
+    assert found.parameters["joint0.friction.coulomb"].identifiable
+
+
+def test_too_little_motion_is_named_and_nothing_of_the_joint_is_called_known(
+    truth: Articulation, nominal: Scene
+) -> None:
+    """The last joint shivers by a milliradian, at 5 mrad/s; the torque has ordinary noise."""
+    m = recorded(truth, np.random.default_rng(13))
+    tree = reduce_tree(truth, arm_joints(), GRAVITY)
+    joints = [truth.joint(name) for name in tree.joints]
+    q, qd, qdd = m.q.copy(), m.qd.copy(), m.qdd.copy()
+    wave = 2 * np.pi * 0.8 * m.t_s
+    q[:, 2] = 0.3 + 1e-3 * np.sin(wave)
+    qd[:, 2] = 1e-3 * 2 * np.pi * 0.8 * np.cos(wave)
+    qdd[:, 2] = -1e-3 * (2 * np.pi * 0.8) ** 2 * np.sin(wave)
+    tau = sensor_torque(tree, joints, q, qd, qdd, 1e-3)
+    tau += np.random.default_rng(14).normal(size=tau.shape) * NOISE_NM
+    raw = Trajectory(t_s=m.t_s, joints=tree.joints, q=q, qd=qd, tau=tau)
+    found = fitted(nominal, motion(raw))
+    assert "joint2 hardly moves" in told(found)
+    for field in ("armature", "friction.viscous", "friction.stribeck", "spring"):
+        assert not found.parameters[f"joint2.{field}"].identifiable, field
+    assert found.parameters["joint1.friction.coulomb"].identifiable

@@ -106,7 +106,9 @@ def test_a_stribeck_velocity_between_the_nodes_is_interpolated_to_two_thousandth
 def test_columns_and_coefficients_give_the_models_torque() -> None:
     p, motion = a_point(), some_motion()
     regression = build_regression(TREE, motion, motion.use, 10.0)
-    regression = regression.near(motion, 10.0, *torque_near(*MODEL.fitted(p, JOINTS), motion, 10.0))
+    regression = regression.near(
+        motion, 10.0, *torque_near(*MODEL.fitted(p, JOINTS), motion, 10.0, np.zeros(3))
+    )
     expected = model_torque(*MODEL.fitted(p, JOINTS), motion, 10.0)
     rows = np.round(regression.t_s * 1000).astype(int)
     for j, joint in enumerate(regression.joints):
@@ -120,7 +122,9 @@ def test_a_late_sensors_column_is_the_change_of_the_torque_with_its_lag() -> Non
     p, motion, lag_s = a_point(), some_motion(), 2e-4
     in_time = model_torque(*MODEL.fitted(p, JOINTS), motion, 10.0)
     regression = build_regression(TREE, motion, motion.use, 10.0)
-    regression = regression.near(motion, 10.0, *torque_near(*MODEL.fitted(p, JOINTS), motion, 10.0))
+    regression = regression.near(
+        motion, 10.0, *torque_near(*MODEL.fitted(p, JOINTS), motion, 10.0, np.zeros(3))
+    )
     at = 30 + 3 * LAG
     late = p.copy()
     late[at : at + 3] = lag_s
