@@ -31,6 +31,9 @@ def behind(lights: Lights, views: Views, view: int, uv: wp.vec2) -> wp.vec3:
     return seen_towards(lights, view, ray) * lights.skies[view].exposure
 
 
+GLINTS = wp.constant(0.25)
+"""Roughness below which a lamp's highlight may be smaller than a cell."""
+
 AHEAD = wp.constant(Row(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0))
 """How many pixels each of a row lies ahead of its first."""
 
@@ -266,12 +269,18 @@ def calm_light(
     views: Views,
     lights: Lights,
     view: int,
+    paint: Paint,
     depth: wp.array3d(dtype=wp.float32),
     normal_W: wp.vec3,
     left: int,
     top: int,
 ) -> bool:
-    """Return whether no lamp has a shadow's edge in a cell that one triangle fills."""
+    """Return whether light may be interpolated over a cell that one triangle fills.
+
+    So it is where nothing glints and no lamp has a shadow's edge.
+    """
+    if paint.roughness < GLINTS:
+        return False
     for k in range(lights.skies[view].lamps):
         lamp = lights.lamps[view, k]
         if lamp.map >= 0:
@@ -456,7 +465,7 @@ def shade(
             alike = colored_only(looks, look.paint)
             if alike:
                 side = normal[view, top, left]
-                knotted = calm_light(views, lights, view, depth, side, left, top)
+                knotted = calm_light(views, lights, view, look.paint, depth, side, left, top)
                 if look.triangle >= 0:
                     if one != number:
                         facet = facet_of(geometry, views, view, entry)
