@@ -50,6 +50,8 @@ class VisibilityBuffer:
         self.tiles = wp.zeros((count, in_tiles), dtype=wp.uint32, device=device)
         self._projected = room(count * instances.points, wp.vec3)
         # They are made when edges are first looked at more closely.
+        target.edges = room(0, wp.uint8)
+        target.edge_cells = wp.zeros((0, 0), dtype=wp.uint8, device=device)
         target.slots = room(0, wp.int32)
         target.samples = room(0, wp.uint64)
         self._count = count
@@ -90,17 +92,19 @@ class VisibilityBuffer:
             smooth: Normals of the pixels.
         """
         target = self.target
+        count, width, height = self.shape
         if len(target.slots) == 0:
             pixels = len(target.seen)
+            across = -(-width // int(cells.CELL))
+            target.edges = wp.empty(count * height * across, dtype=wp.uint8, device=self.device)
+            target.edge_cells = wp.empty(self.cells.shape, dtype=wp.uint8, device=self.device)
             target.slots = wp.empty(pixels, dtype=wp.int32, device=self.device)
             target.samples = wp.empty(4 * pixels, dtype=wp.uint64, device=self.device)
         self.target.count.zero_()
-        _, width, height = self.shape
         wp.launch(
             edges.find_edges,
-            dim=(self._count, height, -(-width // self.run)),
-            inputs=[self._geometry, self.views, self.run, target.seen, depth, smooth],
-            outputs=[target.slots, target.count, target.samples],
+            dim=self.cells.shape,
+            inputs=[self._geometry, self.views, self.cells, depth, smooth, target],
             device=self.device,
         )
         target.fine = 1

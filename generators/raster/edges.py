@@ -4,7 +4,9 @@
 
 import warp as wp
 
-from generators.raster.layout import Geometry, Views
+from generators.raster.cells import CELL, MIXED
+from generators.raster.layout import Geometry, Target, Views
+from generators.raster.visibility import SAMPLES
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
@@ -48,33 +50,61 @@ def differs(
     return wp.dot(smooth[view, y, x], smooth[view, j, i]) < CREASE
 
 
+@wp.func
+def alone(
+    numbers: wp.array2d(dtype=wp.uint32), view: int, column: int, row: int, across: int
+) -> bool:
+    """Return whether one triangle, or nothing, fills a cell and the four about it."""
+    cell = row * across + column
+    number = numbers[view, cell]
+    down = numbers.shape[1] // across
+    if number == MIXED:
+        return False
+    if column > 0 and numbers[view, cell - 1] != number:
+        return False
+    if column + 1 < across and numbers[view, cell + 1] != number:
+        return False
+    if row > 0 and numbers[view, cell - across] != number:
+        return False
+    return row + 1 == down or numbers[view, cell + across] == number
+
+
 @wp.kernel
 def find_edges(
     geometry: Geometry,
     views: Views,
-    run: int,
-    seen: wp.array(dtype=wp.uint64),
+    numbers: wp.array2d(dtype=wp.uint32),
     depth: wp.array3d(dtype=wp.float32),
     smooth: wp.array3d(dtype=wp.vec3),
-    slots: wp.array(dtype=wp.int32),
-    count: wp.array(dtype=wp.int32),
-    samples: wp.array(dtype=wp.uint64),
+    target: Target,
 ):
-    """Give each pixel at an edge a slot with nothing in it, and all others −1."""
-    view, y, k = wp.tid()
-    for x in range(k * run, wp.min(k * run + run, views.width)):
-        edge = False
-        if x > 0:
-            edge = differs(geometry, seen, depth, smooth, view, x, y, x - 1, y)
-        if not edge and x + 1 < views.width:
-            edge = differs(geometry, seen, depth, smooth, view, x, y, x + 1, y)
-        if not edge and y > 0:
-            edge = differs(geometry, seen, depth, smooth, view, x, y, x, y - 1)
-        if not edge and y + 1 < views.height:
-            edge = differs(geometry, seen, depth, smooth, view, x, y, x, y + 1)
-        slot = int(-1)
-        if edge:
-            slot = wp.atomic_add(count, 0, 1)
-            for s in range(4):
-                samples[slot * 4 + s] = wp.uint64(0)
-        slots[(view * views.height + y) * views.width + x] = slot
+    """Mark the pixels of a cell that lie at an edge, and give each a slot with nothing in it."""
+    view, cell = wp.tid()
+    across = (views.width + CELL - 1) // CELL
+    column = cell % across
+    row = cell // across
+    # Most of a picture: there no pixel need be looked at.
+    calm = alone(numbers, view, column, row, across)
+    any = wp.uint8(0)
+    for y in range(row * CELL, wp.min(row * CELL + CELL, views.height)):
+        marks = wp.uint8(0)
+        if not calm:
+            for x in range(column * CELL, wp.min(column * CELL + CELL, views.width)):
+                edge = False
+                if x > 0:
+                    edge = differs(geometry, target.seen, depth, smooth, view, x, y, x - 1, y)
+                if not edge and x + 1 < views.width:
+                    edge = differs(geometry, target.seen, depth, smooth, view, x, y, x + 1, y)
+                if not edge and y > 0:
+                    edge = differs(geometry, target.seen, depth, smooth, view, x, y, x, y - 1)
+                if not edge and y + 1 < views.height:
+                    edge = differs(geometry, target.seen, depth, smooth, view, x, y, x, y + 1)
+                if edge:
+                    marks |= wp.uint8(1) << wp.uint8(x % CELL)
+                    slot = wp.atomic_add(target.count, 0, 1)
+                    for s in range(SAMPLES):
+                        target.samples[slot * SAMPLES + s] = wp.uint64(0)
+                    target.slots[(view * views.height + y) * views.width + x] = slot
+        target.edges[(view * views.height + y) * across + column] = marks
+        any |= marks
+    target.edge_cells[view, cell] = any

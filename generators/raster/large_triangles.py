@@ -14,6 +14,7 @@ from generators.raster.views import OUTSIDE
 from generators.raster.visibility import (
     SAMPLES,
     in_camera,
+    marked,
     pixels_around,
     place_of,
     seen_at,
@@ -173,6 +174,8 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
             tile += 1
             if tile % wide == 0:
                 tile += (strips - 1) * wide
+            if target.fine != 0 and target.edge_cells[view, row * across + column] == wp.uint8(0):
+                continue
             if (
                 highest(e, box) < GAP
                 or highest(f, box) < GAP
@@ -196,8 +199,10 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
                     place = view * target.pixels + pixel
                     samples = int(1)
                     if target.fine != 0:
+                        if not marked(target, views, view, pixel_x, pixel_y):
+                            continue
                         place = target.slots[place] * SAMPLES
-                        samples = wp.where(place < 0, 0, SAMPLES)
+                        samples = SAMPLES
                     for k in range(samples):
                         u = wp.float64(pixel_x)
                         v = wp.float64(pixel_y)

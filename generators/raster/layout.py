@@ -95,7 +95,9 @@ class Target:
         words: Per pixel of `cover`; 0 where it is not asked for.
         cover: A bit for each instance that lies on the pixel's ray.
         fine: Whether only pixels with a slot are looked at, at `SAMPLES` places each.
-        slots: Of the pixels at edges, their place in `samples`; −1 for all others.
+        edges: A bit for each pixel that lies at an edge; the eight of a cell's row are one entry.
+        edge_cells: By view and cell, whether there is such a pixel in it.
+        slots: Of the pixels at edges, their place in `samples`; of all others nothing.
         samples: Like `seen`, at the places of pixels with a slot.
         aside: Numbers of the views and triangles that are put aside; count says how many.
     """
@@ -105,6 +107,8 @@ class Target:
     words: wp.int32
     cover: wp.array(dtype=wp.uint64)
     fine: wp.int32
+    edges: wp.array(dtype=wp.uint8)
+    edge_cells: wp.array2d(dtype=wp.uint8)
     slots: wp.array(dtype=wp.int32)
     samples: wp.array(dtype=wp.uint64)
     aside: wp.array(dtype=wp.uint64)

@@ -112,7 +112,7 @@ class Shader:
         wp.launch(
             smoothing.smooth_edges,
             dim=(count, height, -(-width // run)),
-            inputs=[*self._common, run, target.slots, target.samples, depth, self._hidden],
+            inputs=[*self._common, run, target, depth, self._hidden],
             outputs=[self._soft_to_srgb, rgb],
             device=self._device,
         )

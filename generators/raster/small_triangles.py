@@ -2,17 +2,27 @@
 # What Warp compiles is Python in its looks alone: types are calls there, which mypy does not know.
 """Small triangles into the visibility buffer, at once: nearly all of them.
 
-They are tested in undistorted pixels, by edge functions that start from the corner with the lower
-number, so that both neighbours of an edge find the same value but for its sign.
+`scan` says how they are tested; where the lens distorts, each pixel is, at the place it looks at.
 """
 
 import warp as wp
 
+from generators.raster.cells import CELL
 from generators.raster.layout import Geometry, Target, Views
+from generators.raster.scan import (
+    any_marked,
+    box_of,
+    enter,
+    enter_samples,
+    looked_over,
+    pixels_of,
+    shape_of,
+)
 from generators.raster.views import HIDDEN, OUTSIDE
 from generators.raster.visibility import (
     SAMPLES,
     in_camera,
+    marked,
     pixels_around,
     place_of,
     put_aside,
@@ -27,6 +37,9 @@ SMALL = wp.constant(48.0)
 
 FAR_OUT = wp.constant(16384.0)
 """Pixels from the origin beyond which float32 is too coarse."""
+
+BATCH = wp.constant(16)
+"""Triangles that a CPU looks over at once."""
 
 _HIDDEN = wp.constant(wp.uint8(HIDDEN))
 _OUTSIDE = wp.constant(wp.uint8(OUTSIDE))
@@ -62,6 +75,46 @@ def turned_away(views: Views, view: int, instance: int, sphere: wp.vec4, cone: w
     return False
 
 
+@wp.func
+def near_an_edge(views: Views, target: Target, view: int, instance: int, sphere: wp.vec4) -> bool:
+    """Return whether a cluster may cover a pixel that is marked as lying at an edge."""
+    m = in_camera(views, view, instance, wp.vec3(sphere[0], sphere[1], sphere[2]))
+    x = float(m[0])
+    y = float(m[1])
+    z = float(m[2])
+    r = sphere[3]
+    near = z - r
+    if near <= views.reach[view][0]:
+        return True
+    far = z + r
+    lens = views.lens[view]
+    fx = float(lens[0])
+    fy = float(lens[1])
+    cx = float(lens[2])
+    cy = float(lens[3])
+    # The largest x/z is had at the nearest z where x is positive, at the farthest where it is not.
+    box = wp.vec4(
+        fx * (x - r) / wp.where(x > r, far, near) + cx,
+        fx * (x + r) / wp.where(x > -r, near, far) + cx,
+        fy * (y - r) / wp.where(y > r, far, near) + cy,
+        fy * (y + r) / wp.where(y > -r, near, far) + cy,
+    )
+    if views.distorted != 0:
+        box = pixels_around(views, view, box)
+    # A pixel more for where samples lie.
+    last = wp.vec2(float(views.width - 1), float(views.height - 1))
+    column = int(wp.max(box[0] - 1.0, 0.0)) // CELL
+    last_column = int(wp.min(box[1] + 1.0, last[0])) // CELL
+    row = int(wp.max(box[2] - 1.0, 0.0)) // CELL
+    last_row = int(wp.min(box[3] + 1.0, last[1])) // CELL
+    across = (views.width + CELL - 1) // CELL
+    for j in range(row, last_row + 1):
+        for i in range(column, last_column + 1):
+            if target.edge_cells[view, j * across + i] != wp.uint8(0):
+                return True
+    return False
+
+
 @wp.kernel
 def rasterize(
     geometry: Geometry,
@@ -79,7 +132,10 @@ def rasterize(
         return
     cluster = geometry.item_cluster[item]
     cone = geometry.cone[cluster]
-    if turned_away(views, view, instance, geometry.sphere[cluster], cone):
+    sphere = geometry.sphere[cluster]
+    if turned_away(views, view, instance, sphere, cone):
+        return
+    if target.fine != 0 and not near_an_edge(views, target, view, instance, sphere):
         return
     one_sided = cone[3] < 1.5 and state == _OUTSIDE
     nearest = 1.0 / views.reach[view][0]
@@ -91,89 +147,84 @@ def rasterize(
     reach = wp.where(target.fine != 0, wp.where(views.distorted != 0, 1.0, 0.375), 0.0)
     shift = view * points + geometry.shift[instance] + geometry.cluster_points[cluster]
     first = geometry.cluster_first[cluster]
-    t = first + lane
     end = geometry.cluster_end[cluster]
-    while t < end:
-        corner = geometry.triangles[t]
-        number = item * 64 + (t - first)
-        t += lanes
-        i = corner[0]
-        turn = 1.0
-        if i < 0:
-            i = -1 - i
-            turn = -1.0
-        a = projected[shift + i]
-        b = projected[shift + corner[1]]
-        c = projected[shift + corner[2]]
-        least = wp.min(a[2], wp.min(b[2], c[2]))
-        most = wp.max(a[2], wp.max(b[2], c[2]))
-        # A corner behind the camera has a negative 1/z; beyond the far plane all are small.
-        if least <= 0.0 or most > nearest:
-            put_aside(target, view, number)
-            continue
-        if most < farthest:
-            continue
-        left = wp.min(a[0], wp.min(b[0], c[0]))
-        rightmost = wp.max(a[0], wp.max(b[0], c[0]))
-        top = wp.min(a[1], wp.min(b[1], c[1]))
-        lowest = wp.max(a[1], wp.max(b[1], c[1]))
-        if wp.max(wp.max(-left, rightmost), wp.max(-top, lowest)) > FAR_OUT:
-            put_aside(target, view, number)
-            continue
-        large = rightmost - left >= SMALL or lowest - top >= SMALL
-        box = wp.vec4(left, rightmost, top, lowest)
-        if views.distorted != 0 and not large:
-            box = pixels_around(views, view, box)
-        x_first = int(wp.ceil(wp.max(box[0] - reach, 0.0)))
-        x_last = int(wp.floor(wp.min(box[1] + reach, right)))
-        y_first = int(wp.ceil(wp.max(box[2] - reach, 0.0)))
-        y_last = int(wp.floor(wp.min(box[3] + reach, bottom)))
-        if not large and (x_first > x_last or y_first > y_last):
-            continue
-        ux = b[0] - a[0]
-        uy = b[1] - a[1]
-        vx = c[0] - a[0]
-        vy = c[1] - a[1]
-        # The rows of a picture go down, so what faces the camera turns the other way.
-        area = uy * vx - ux * vy
-        if area == 0.0 or (one_sided and area * turn < 0.0):
-            continue
-        if large:
-            put_aside(target, view, number)
-            continue
-        # Times the area's sign, so that all three are positive inside.
-        sign = wp.sign(area)
-        e = wp.vec4(a[0], a[1], sign * ux, sign * uy)
-        f = wp.vec4(b[0], b[1], sign * (c[0] - b[0]), sign * (c[1] - b[1]))
-        g = wp.vec4(a[0], a[1], -sign * vx, -sign * vy)
-        gain = -1.0 / area
-        db = (b[2] - a[2]) * gain
-        dc = (c[2] - a[2]) * gain
-        slope_x = db * vy - dc * uy
-        slope_y = dc * ux - db * vx
-        for y in range(y_first, y_last + 1):
-            for x in range(x_first, x_last + 1):
-                place = view * target.pixels + y * views.width + x
-                samples = int(1)
-                if target.fine != 0:
-                    place = target.slots[place] * SAMPLES
-                    samples = wp.where(place < 0, 0, SAMPLES)
-                for k in range(samples):
-                    u = float(x)
-                    v = float(y)
+    distorted = views.distorted != 0
+    word = (label - 1) // 64
+    bit = wp.uint64(1) << wp.uint64(label - 1 - 64 * word)
+    rows = view * views.height
+    across = (views.width + CELL - 1) // CELL
+    across_px = wp.vec4()
+    down_px = wp.vec4()
+    for k in range(SAMPLES):
+        off = place_of(k)
+        across_px[k] = off[0]
+        down_px[k] = off[1]
+    batch = wp.where(lanes == 1, BATCH, 1)
+    start = first + lane * batch
+    while start < end:
+        found = looked_over(
+            geometry.triangles, projected, shift, start, end, not one_sided, distorted,
+            nearest, farthest, reach, right, bottom, SMALL, FAR_OUT,
+        )  # fmt: skip
+        t = start
+        start += lanes * batch
+        while found != 0:
+            if found & 65537 == 0:
+                t += 1
+                found = (found >> 1) & 0x7FFF7FFF
+                continue
+            number = item * 64 + (t - first)
+            if found & 1 == 0:
+                put_aside(target, view, number)
+                found &= ~65537
+                continue
+            found &= ~65537
+            corner = geometry.triangles[t]
+            i = wp.where(corner[0] < 0, -1 - corner[0], corner[0])
+            a = projected[shift + i]
+            b = projected[shift + corner[1]]
+            c = projected[shift + corner[2]]
+            around = box_of(a, b, c)
+            if distorted:
+                around = pixels_around(views, view, around)
+            box = pixels_of(around, reach, right, bottom)
+            if target.fine != 0 and not any_marked(target.edges, rows, across, box):
+                continue
+            shape = shape_of(a, b, c)
+            if target.fine == 0 and not distorted:
+                enter(
+                    target.seen, target.cover, target.words, word, bit, view * target.pixels,
+                    views.width, box, shape, farthest, wp.uint32(number),
+                )  # fmt: skip
+                continue
+            if not distorted:
+                enter_samples(
+                    target.edges, target.slots, target.samples, rows, views.width,
+                    across, box, shape, farthest, wp.uint32(number), across_px, down_px,
+                )  # fmt: skip
+                continue
+            e, f, g, slope = shape[0], shape[1], shape[2], shape[3]
+            for y in range(box[2], box[3] + 1):
+                for x in range(box[0], box[1] + 1):
+                    place = view * target.pixels + y * views.width + x
+                    samples = int(1)
                     if target.fine != 0:
-                        uv = seen_at(views, view, x, y, place_of(k))
+                        if not marked(target, views, view, x, y):
+                            continue
+                        place = target.slots[place] * SAMPLES
+                        samples = SAMPLES
+                    for k in range(samples):
+                        off = wp.vec2(0.0, 0.0)
+                        if target.fine != 0:
+                            off = place_of(k)
+                        uv = seen_at(views, view, x, y, off)
                         u = uv[0]
                         v = uv[1]
-                    elif views.distorted != 0:
-                        uv = views.rays[view, y * views.width + x]
-                        u = uv[0]
-                        v = uv[1]
-                    in_e = e[3] * (u - e[0]) - e[2] * (v - e[1])
-                    in_f = f[3] * (u - f[0]) - f[2] * (v - f[1])
-                    in_g = g[3] * (u - g[0]) - g[2] * (v - g[1])
-                    if in_e >= 0.0 and in_f >= 0.0 and in_g >= 0.0:
-                        over_z = a[2] + slope_x * (u - a[0]) + slope_y * (v - a[1])
-                        over_z = wp.clamp(over_z, least, most)
-                        if over_z >= farthest:
-                            write(target, place + k, over_z, number, label)
+                        in_e = e[3] * (u - e[0]) - e[2] * (v - e[1])
+                        in_f = f[3] * (u - f[0]) - f[2] * (v - f[1])
+                        in_g = g[3] * (u - g[0]) - g[2] * (v - g[1])
+                        if in_e >= 0.0 and in_f >= 0.0 and in_g >= 0.0:
+                            over_z = slope[2] + slope[0] * (u - a[0]) + slope[1] * (v - a[1])
+                            over_z = wp.clamp(over_z, shape[4, 0], shape[4, 1])
+                            if over_z >= farthest:
+                                write(target, place + k, over_z, number, label)

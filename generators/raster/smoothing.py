@@ -6,12 +6,12 @@ import warp as wp
 
 from generators.raster import tables
 from generators.raster.facet import NOTHING, Facet, facet_of, smooth_normal, weights
-from generators.raster.layout import Geometry, Lights, Looks, Views
+from generators.raster.layout import Geometry, Lights, Looks, Target, Views
 from generators.raster.look import NOBODY, Look
 from generators.raster.occlusion import open_to_sky
 from generators.raster.rows import Colors, Row
 from generators.raster.shading import Entries, light_from
-from generators.raster.visibility import SAMPLES, place_of, seen_at
+from generators.raster.visibility import SAMPLES, marked, place_of, seen_at
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 0})
 
@@ -33,8 +33,7 @@ def smooth_edges(
     looks: Looks,
     lights: Lights,
     run: int,
-    slots: wp.array(dtype=wp.int32),
-    samples: wp.array(dtype=wp.uint64),
+    target: Target,
     depth: wp.array3d(dtype=wp.float32),
     hidden: wp.array3d(dtype=wp.float32),
     soft_to_srgb: wp.array(dtype=wp.uint8),
@@ -61,11 +60,11 @@ def smooth_edges(
     end = wp.min(k * run + run, views.width)
     for x in range(k * run, end + 1):
         slot = int(-1)
-        if x < end:
-            slot = slots[(view * views.height + y) * views.width + x]
+        if x < end and marked(target, views, view, x, y):
+            slot = target.slots[(view * views.height + y) * views.width + x]
         if slot >= 0:
             for s in range(SAMPLES):
-                entry = samples[slot * SAMPLES + s]
+                entry = target.samples[slot * SAMPLES + s]
                 uv = seen_at(views, view, x, y, place_of(s))
                 lane = held + s
                 entries[lane] = entry

@@ -132,3 +132,11 @@ def put_aside(target: Target, view: int, number: int):
     """Leave a triangle to the pass for large ones."""
     slot = wp.atomic_add(target.count, 0, 1)
     target.aside[slot] = (wp.uint64(view) << wp.uint64(32)) | wp.uint64(number)
+
+
+@wp.func
+def marked(target: Target, views: Views, view: int, x: int, y: int) -> bool:
+    """Return whether a pixel lies at an edge."""
+    across = (views.width + 7) // 8
+    marks = int(target.edges[(view * views.height + y) * across + x // 8])
+    return (marks >> (x % 8)) & 1 != 0
