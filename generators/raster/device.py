@@ -15,6 +15,7 @@ KERNELS = (
     "visibility",
     "small_triangles",
     "large_triangles",
+    "cells",
     "resolve",
     "shadow",
     "occlusion",

@@ -93,29 +93,52 @@ def tiles_around(
     )
 
 
-@wp.func
+@wp.func_native("""
+    for (int j = y; j < bottom; ++j) {
+        // Products stand alone, so that no compiler fuses them with the sum.
+        const double down = depth[1] * (double)j, row = down + depth[2];
+        wp::uint64* const here = seen.data + start + j * width;
+        wp::uint64* const covers = cover.data + (start + j * width) * words + word;
+#if defined(__CUDA_ARCH__)
+        for (int i = x; i < right; ++i) {
+            const double along = depth[0] * (double)i;
+            const wp::uint64 key = wp::uint64(__float_as_uint((float)(row + along))) << 32;
+            wp::atomic_max(here + i, key | wp::uint64(number));
+            if (words > 0) wp::atomic_or(covers + i * words, bit);
+        }
+#else
+        wp::uint64 keys[8];
+        for (int k = 0; k < 8; ++k) {
+            const double along = depth[0] * (double)(x + k);
+            union { float number; wp::uint32 bits; } over_z;
+            over_z.number = (float)(row + along);
+            keys[k] = wp::uint64(over_z.bits) << 32 | wp::uint64(number);
+        }
+        for (int k = 0; k < right - x; ++k) here[x + k] = keys[k] > here[x + k] ? keys[k] : here[x + k];
+        if (words == 1)
+            for (int i = x; i < right; ++i) covers[i] |= bit;
+        else if (words > 1)
+            for (int i = x; i < right; ++i) covers[i * words] |= bit;
+#endif
+    }
+""")
 def fill_tile(
-    target: Target,
-    views: Views,
-    view: int,
+    seen: wp.array(dtype=wp.uint64),
+    cover: wp.array(dtype=wp.uint64),
+    words: int,
+    word: int,
+    bit: wp.uint64,
+    start: int,
+    width: int,
     x: int,
+    right: int,
     y: int,
+    bottom: int,
     depth: wp.vec3d,
-    number: int,
-    label: int,
+    number: wp.uint32,
 ):
-    """Enter a triangle at all pixels of a tile that it fills."""
-    word = (label - 1) // 64
-    bit = wp.uint64(1) << wp.uint64(label - 1 - 64 * word)
-    for j in range(y, wp.min(y + TILE, views.height)):
-        start = view * target.pixels + j * views.width
-        row = depth[1] * wp.float64(j) + depth[2]
-        for i in range(x, wp.min(x + TILE, views.width)):
-            over_z = float(row + depth[0] * wp.float64(i))
-            key = wp.uint64(wp.cast(over_z, wp.uint32)) << wp.uint64(32)
-            wp.atomic_max(target.seen, start + i, key | wp.uint64(number))
-            if target.words > 0:
-                wp.atomic_or(target.cover, (start + i) * target.words + word, bit)
+    """Enter a triangle at all pixels of a tile, which it fills; a CPU takes eight in one go."""
+    ...
 
 
 @wp.kernel
@@ -158,6 +181,8 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
         iv = normal[1] / (volume * lens[1])
         depth = wp.vec3d(iu, iv, normal[2] / volume - iu * lens[2] - iv * lens[3])
         label = geometry.label[instance]
+        word = (label - 1) // 64
+        bit = wp.uint64(1) << wp.uint64(label - 1 - 64 * word)
         around = tiles_around(views, view, a, b, c, one / most)
         wide = around[1] - around[0] + 1
         tile = strip * wide
@@ -191,7 +216,11 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
                 and highest(depth, box) <= most
             )
             if whole and target.fine == 0 and views.distorted == 0:
-                fill_tile(target, views, view, x, y, depth, number, label)
+                fill_tile(
+                    target.seen, target.cover, target.words, word, bit, view * target.pixels,
+                    views.width, x, wp.min(x + TILE, views.width), y,
+                    wp.min(y + TILE, views.height), depth, wp.uint32(number),
+                )  # fmt: skip
                 continue
             for pixel_y in range(y, wp.min(y + TILE, views.height)):
                 for pixel_x in range(x, wp.min(x + TILE, views.width)):
