@@ -114,7 +114,10 @@ def tiles_around(
             over_z.number = (float)(row + along);
             keys[k] = wp::uint64(over_z.bits) << 32 | wp::uint64(number);
         }
-        for (int k = 0; k < right - x; ++k) here[x + k] = keys[k] > here[x + k] ? keys[k] : here[x + k];
+        for (int k = 0; k < right - x; ++k) {
+            const wp::uint64 before = here[x + k];
+            here[x + k] = keys[k] > before ? keys[k] : before;
+        }
         if (words == 1)
             for (int i = x; i < right; ++i) covers[i] |= bit;
         else if (words > 1)

@@ -5,13 +5,14 @@
 import warp as wp
 
 from generators.raster import tables
-from generators.raster.facet import NOTHING, Facet, facet_of, smooth_normal, weights
+from generators.raster.cells import CELL
 from generators.raster.layout import Geometry, Lights, Looks, Target, Views
 from generators.raster.look import NOBODY, Look
 from generators.raster.occlusion import open_to_sky
 from generators.raster.rows import Colors, Row
+from generators.raster.sampled import next_edge, seen_by
 from generators.raster.shading import Entries, light_from
-from generators.raster.visibility import SAMPLES, marked, place_of, seen_at
+from generators.raster.visibility import SAMPLES, place_of, seen_at
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 0})
 
@@ -41,71 +42,55 @@ def smooth_edges(
 ):
     """Write the mean colour of the samples of each pixel at an edge."""
     view, y, k = wp.tid()
-    before = NOTHING
-    facet = Facet()
     look = Look()
     look.number = NOBODY
     entries = Entries()
     u = Row()
     v = Row()
-    depths = Row()
-    second = Row()
-    third = Row()
-    facing = Colors()
-    own = Colors()
     exposed = Row()
-    # Two pixels' samples are lit at once; the one that waits, and how many samples do.
-    waiting = int(0)
-    held = int(0)
+    start = view * views.height + y
+    row = start * ((views.width + CELL - 1) // CELL)
     end = wp.min(k * run + run, views.width)
-    for x in range(k * run, end + 1):
-        slot = int(-1)
-        if x < end and marked(target, views, view, x, y):
-            slot = target.slots[(view * views.height + y) * views.width + x]
-        if slot >= 0:
+    x = next_edge(target.edges, row, k * run, end)
+    while x < end:
+        # Two pixels' samples are lit at once; the last of a row may be alone, twice.
+        other = next_edge(target.edges, row, x + 1, end)
+        for lane in range(2 * SAMPLES):
+            at = wp.where(lane < SAMPLES or other == end, x, other)
+            sample = target.slots[start * views.width + at] * SAMPLES + lane % SAMPLES
+            uv = seen_at(views, view, at, y, place_of(lane % SAMPLES))
+            entries[lane] = target.samples[sample]
+            u[lane] = uv[0]
+            v[lane] = uv[1]
+        seen = seen_by(
+            geometry.item_instance, geometry.item_first, geometry.corners, geometry.normals,
+            views.X_CS, views.R_WS, view, views.R_WC[view], views.lens[view], entries, u, v,
+        )  # fmt: skip
+        facing = Colors()
+        own = Colors()
+        for c in range(3):
+            facing[c] = seen[3 + c]
+            own[c] = seen[6 + c]
+        for lane in range(2 * SAMPLES):
+            at = wp.where(lane < SAMPLES or other == end, x, other)
+            exposed[lane] = open_to_sky(depth, hidden, view, at, y, seen[0, lane])
+        light, look = light_from(
+            geometry, views, looks, lights, view, look, entries, u, v, seen[0], seen[1], seen[2],
+            facing, own, exposed, True,
+        )  # fmt: skip
+        for part in range(2):
+            total = wp.vec3()
             for s in range(SAMPLES):
-                entry = target.samples[slot * SAMPLES + s]
-                uv = seen_at(views, view, x, y, place_of(s))
-                lane = held + s
-                entries[lane] = entry
-                u[lane] = uv[0]
-                v[lane] = uv[1]
-                if entry != NOTHING:
-                    number = entry & wp.uint64(0xFFFFFFFF)
-                    if number != before:
-                        facet = facet_of(geometry, views, view, entry)
-                        before = number
-                    z = 1.0 / wp.cast(wp.uint32(entry >> wp.uint64(32)), wp.float32)
-                    depths[lane] = z
-                    weight = weights(facet, uv, wp.float64(z))
-                    second[lane] = weight[1]
-                    third[lane] = weight[2]
-                    n = smooth_normal(geometry, facet, weight)
-                    for c in range(3):
-                        own[c, lane] = n[c]
-                        facing[c, lane] = facet.normal_W[c]
-                    exposed[lane] = open_to_sky(depth, hidden, view, x, y, z)
-            held += SAMPLES
-            if held == SAMPLES:
-                waiting = x
-        if held == 2 * SAMPLES or (x == end and held > 0):
-            light, look = light_from(
-                geometry, views, looks, lights, view, look, entries, u, v, depths, second, third,
-                facing, own, exposed, True,
-            )  # fmt: skip
-            for part in range(held // SAMPLES):
-                total = wp.vec3()
-                for s in range(SAMPLES):
-                    lane = part * SAMPLES + s
-                    total += wp.vec3(
-                        softened(light[0, lane] + light[3, lane]),
-                        softened(light[1, lane] + light[4, lane]),
-                        softened(light[2, lane] + light[5, lane]),
-                    )
-                scale = STEPS / float(SAMPLES)
-                rgb[view, y, wp.where(part == 0, waiting, x)] = wp.vec3ub(
-                    soft_to_srgb[int(total[0] * scale + 0.5)],
-                    soft_to_srgb[int(total[1] * scale + 0.5)],
-                    soft_to_srgb[int(total[2] * scale + 0.5)],
+                lane = part * SAMPLES + s
+                total += wp.vec3(
+                    softened(light[0, lane] + light[3, lane]),
+                    softened(light[1, lane] + light[4, lane]),
+                    softened(light[2, lane] + light[5, lane]),
                 )
-            held = 0
+            scale = STEPS / float(SAMPLES)
+            rgb[view, y, wp.where(part == 0 or other == end, x, other)] = wp.vec3ub(
+                soft_to_srgb[int(total[0] * scale + 0.5)],
+                soft_to_srgb[int(total[1] * scale + 0.5)],
+                soft_to_srgb[int(total[2] * scale + 0.5)],
+            )
+        x = next_edge(target.edges, row, other + 1, end)
