@@ -165,6 +165,7 @@ class RandomizationConfig:
     light_sky: list[float] = MISSING
     light_penumbra_m: list[float] = MISSING
     light_dome_share: float = MISSING
+    light_lamp_share: float = MISSING
     object_clearance_m: float = MISSING
     texture_share: float = MISSING
 

@@ -48,6 +48,8 @@ class Ranges:
         light_penumbra_m: Half the width of a shadow's edge.
         light_dome_share: How many pictures have the image of the stage's dome light around them,
             0..1, or a daylight sky where it has none; behind the others is a plain backdrop.
+        light_lamp_share: How many pictures the stage's own lamps light, where it has any, in place
+            of the sun, 0..1.
     """
 
     object_count: Distribution
@@ -68,6 +70,7 @@ class Ranges:
     light_sky: Distribution
     light_penumbra_m: Distribution
     light_dome_share: float
+    light_lamp_share: float
 
     def __post_init__(self) -> None:
         """Refuse intervals the wrong way round, shares outside 0..1, and what is not a number."""
@@ -80,7 +83,7 @@ class Ranges:
                 "object_radius_m and object_clearance_m must not be negative, not "
                 f"{self.object_radius_m[0]} and {self.object_clearance_m}"
             )
-        for name in ("texture_share", "light_dome_share"):
+        for name in ("texture_share", "light_dome_share", "light_lamp_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must lie in 0..1, not {getattr(self, name)}")
         for name, (lowest, highest) in LIMITS.items():

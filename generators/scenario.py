@@ -9,7 +9,7 @@ from jaxtyping import Float
 from envs.errors import RecordingError
 from envs.frames import Pose
 from envs.stage.following import followers
-from envs.stage.looks import StageCamera
+from envs.stage.looks import Light, StageCamera
 from envs.stage.scene import Articulation, Scene
 from envs.stage.tree import Tree, reduce_tree
 from envs.telemetry.trajectory import Trajectory
@@ -19,6 +19,7 @@ from generators.colors import RGB, from_oklch, from_temperature, scaled
 from generators.distributions import stream
 from generators.environment import Dome, stage_dome
 from generators.framing import framed
+from generators.lamps import levelled, stage_lamps
 from generators.placement import Footing, Hull, Region, footing, place, region_of, robot_hulls
 from generators.ranges import Ranges
 from generators.shading import Lighting
@@ -83,6 +84,7 @@ class Studio:
         region: Where objects may stand.
         lens: A calibrated one, which is never zoomed; None for that of the stage's camera.
         dome: The stage's picture of what is all around; None where it has none.
+        lamps: Of the stage, domes left out.
     """
 
     scene: Scene
@@ -92,6 +94,7 @@ class Studio:
     region: Region
     lens: Lens | None = None
     dome: Dome | None = None
+    lamps: tuple[Light, ...] = ()
 
 
 def prepare(scene: Scene, joints: tuple[str, ...], lens: Lens | None = None) -> Studio:
@@ -105,6 +108,7 @@ def prepare(scene: Scene, joints: tuple[str, ...], lens: Lens | None = None) -> 
         region=region_of(scene),
         lens=lens,
         dome=stage_dome(scene.lights),
+        lamps=stage_lamps(scene.lights),
     )
 
 
@@ -302,15 +306,20 @@ def _lighting(
         lit = 1 + sun * direction[2] / max(sky, 0.05)
         picture = daylight(direction, turbidity=turbidity, ground=scaled(floor, lit))
         dome = Dome.levelled(picture, np.eye(3))
+    penumbra_m = ranges.light_penumbra_m.sample(rng)
+    lamps: tuple[Light, ...] = ()
+    if studio.lamps and rng.random() < ranges.light_lamp_share:
+        lamps = levelled(studio.lamps, target, sun)
     return Lighting(
         direction_W=direction,
         sun=scaled(white, sun),
         sky=scaled(shade, sky),
         ground=scaled(white, 0.45 * sky),
         backdrop=scaled(floor, backdrop * total),
-        penumbra_m=ranges.light_penumbra_m.sample(rng),
+        penumbra_m=penumbra_m,
         focus_W=target,
         dome=dome,
+        lamps=lamps,
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, Int32, UInt8
 
 from envs.frames import inverse
+from envs.stage.looks import Light
 from generators.camera import Camera, look_at
 from generators.environment import Dome
 
@@ -56,6 +57,8 @@ class Lighting:
         focus_W: The point around which shadows are drawn and the ground is seen, m.
         dome: What is all around, in place of sky, ground and backdrop; None for these. PyBullet's
             renderer leaves it out.
+        lamps: The stage's, in place of the distant light, levelled; PyBullet's renderer takes the
+            distant light all the same.
     """
 
     direction_W: Float[np.ndarray, "3"]
@@ -66,6 +69,7 @@ class Lighting:
     penumbra_m: float
     focus_W: Float[np.ndarray, "3"]
     dome: Dome | None = None
+    lamps: tuple[Light, ...] = ()
 
 
 @dataclass(frozen=True)

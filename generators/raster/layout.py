@@ -181,17 +181,27 @@ class Looks:
 
 @wp.struct
 class Lamp:
-    """A distant light of one view.
+    """A lamp of one view; its middle stands at p_W, but a distant light's.
 
     Attributes:
-        toward_W: Unit vector to it.
-        strength: What a white surface that faces it gives back: irradiance over π.
+        kind: 0 distant, 1 sphere, 2 rectangle.
+        toward_W: Unit vector to a distant light; a rectangle shines the other way.
+        p_W: Middle of a sphere or rectangle, m.
+        x_W: From the middle of a rectangle to that of an edge, m; y_W: to that of the next one.
+        radius: Of a sphere, m; of a distant light, the tangent of half its angle.
+        strength: What a white surface that faces a distant light gives back: irradiance over π; of
+            a sphere this times the square of the distance, m²; of a rectangle its radiance over π.
         map: Its shadow map; −1: it throws no shadow.
         penumbra: Half the width of a shadow's soft edge, in texels of its map.
         texel: Size of a texel one metre away from where the map is drawn from, m.
     """
 
+    kind: wp.int32
     toward_W: wp.vec3
+    p_W: wp.vec3
+    x_W: wp.vec3
+    y_W: wp.vec3
+    radius: wp.float32
     strength: wp.vec3
     map: wp.int32
     penumbra: wp.float32

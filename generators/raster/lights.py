@@ -1,13 +1,16 @@
 """The lights of a launch: where shadow maps are drawn from, and what the kernels are told."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import warp as wp
 from jaxtyping import Float
 
+from envs.stage.looks import Light
 from generators.camera import Camera, look_at
 from generators.environment import FACTORS, Dome
+from generators.lamps import facing_light, half_axes, intensity_m2
 from generators.raster import shadow
 from generators.raster.buffer import VisibilityBuffer
 from generators.raster.geometry import Instances
@@ -27,7 +30,14 @@ MOST_RADIUS_M = 1.7
 FAR_AWAY = 60.0
 """In radii: from there a distant lamp's map is drawn."""
 
-LAMPS = 1
+WIDEST_RAD = 2.0
+"""View of a shadow map that is drawn from a lamp nearby."""
+
+OVER_FLOOR_M = 0.2
+"""How high above what they shade things are taken to be, for the width of a shadow's edge."""
+
+KINDS = {"distant": 0, "sphere": 1, "rect": 2}
+"""As `raster.lamps` counts them."""
 
 NEVER_M = (1e6, 2e6)
 """Where a floor turns into the backdrop under a dome."""
@@ -44,20 +54,22 @@ class LightRig:
         parts: Sequence[Part],
         casters: tuple[Instances, Geometry],
         count: int,
+        lamps: int,
         device: str,
     ) -> None:
         instances, geometry = casters
         self._instances, self._device, self._count = instances, device, count
+        self._most = lamps
         # A floor throws no shadow on anything, and would fill most of a map.
         self._floors = {p.body.name for p in parts if p.body.label in FLOORS}
         standing = [parts[p].body.name not in self._floors for p in instances.part]
         self._standing = np.array(standing, bool)
         self._maps = VisibilityBuffer(
-            instances, geometry, count * LAMPS, (MAP_SIZE, MAP_SIZE), device
+            instances, geometry, count * lamps, (MAP_SIZE, MAP_SIZE), device
         )
         self._skies = Mirror(count, Sky, device)
-        self._lamps = Mirror((count, LAMPS), Lamp, device)
-        tiles = (count * LAMPS, (MAP_SIZE // int(shadow.TILE)) ** 2)
+        self._lamps = Mirror((count, lamps), Lamp, device)
+        tiles = (count * lamps, (MAP_SIZE // int(shadow.TILE)) ** 2)
         self._bounds = wp.zeros(tiles, dtype=wp.vec2, device=device)
         self._texels = 1
         self._domes = Mirror(count, wp.vec3, device)
@@ -77,17 +89,15 @@ class LightRig:
         self._make_room(scenarios)
         for index, scenario in enumerate(scenarios):
             lighting = scenario.lighting
-            sky, lamp = self._skies.values[index], self._lamps.values[index, 0]
+            sky = self._skies.values[index]
             self._surround(index, lighting)
-            sky["focus_W"], sky["exposure"], sky["lamps"] = lighting.focus_W, 1.0, 1
+            sky["focus_W"], sky["exposure"] = lighting.focus_W, 1.0
             poses = {k: v for k, v in scenario.poses.items() if k not in self._floors}
-            middle, radius = self._casters(scenario)
-            camera = _distant(middle, radius, lighting.direction_W)
-            shown.append(View(camera, poses))
-            texel = 1.0 / camera.fx
-            lamp["toward_W"], lamp["strength"] = lighting.direction_W, lighting.sun
-            lamp["map"], lamp["texel"] = index * LAMPS, texel
-            lamp["penumbra"] = lighting.penumbra_m / (texel * FAR_AWAY * radius)
+            sphere = self._casters(scenario)
+            cameras = self._place(index, lighting, *sphere)
+            sky["lamps"] = len(cameras)
+            shown += [View(camera, poses) for camera in cameras]
+            shown += [View(cameras[0], {})] * (self._most - len(cameras))
         self._skies.push()
         self._domes.push()
         self._lamps.push()
@@ -103,9 +113,44 @@ class LightRig:
         wp.launch(
             shadow.widen_tiles,
             dim=tiles,
-            inputs=[LAMPS, self.lights, self._bounds],
+            inputs=[self._most, self.lights, self._bounds],
             device=self._device,
         )
+
+    def _place(
+        self, index: int, lighting: Lighting, middle: Float[np.ndarray, "3"], radius: float
+    ) -> list[Camera]:
+        """Describe the lamps of a view; return the cameras that their shadow maps are drawn by.
+
+        Args:
+            index: Of the view.
+            lighting: What lights it.
+            middle: Of a sphere about all that throws a shadow, m.
+            radius: Of that sphere, m.
+        """
+        cameras = []
+        for number, lamp in enumerate(lighting.lamps or (None,)):
+            record = self._lamps.values[index, number]
+            record["map"] = index * self._most + number
+            if lamp is None or lamp.kind == "distant":
+                toward, edge_m = lighting.direction_W, lighting.penumbra_m
+                record["kind"], record["radius"] = KINDS["distant"], 0.0
+                record["strength"] = lighting.sun
+                if lamp is not None:
+                    toward = lamp.X_WL[:3, 2] / np.linalg.norm(lamp.X_WL[:3, 2])
+                    record["strength"] = facing_light(lamp, middle)
+                    record["radius"] = np.tan(min(lamp.angle_rad, 3.0) / 2)
+                    edge_m = float(record["radius"]) * OVER_FLOOR_M
+                record["toward_W"] = toward
+                camera, away = _distant(middle, radius, toward), FAR_AWAY * radius
+            else:
+                camera, away = _nearby(lamp, middle, radius), _away(lamp, middle)
+                edge_m = _describe(record, lamp) * OVER_FLOOR_M / away
+            cameras.append(camera)
+            record["texel"] = 1.0 / camera.fx
+            widest = MAP_SIZE / 16
+            record["penumbra"] = min(edge_m * camera.fx / away, widest)
+        return cameras
 
     def _surround(self, index: int, lighting: Lighting) -> None:
         """Describe what comes from all around: a dome, or a sky, a ground and a backdrop."""
@@ -169,3 +214,33 @@ def _distant(
         near_m=distance - 1.1 * radius,
         far_m=distance + 1.1 * radius,
     )
+
+
+def _away(lamp: Light, middle: Float[np.ndarray, "3"]) -> float:
+    return max(float(np.linalg.norm(middle - lamp.X_WL[:3, 3])), 1e-3)
+
+
+def _nearby(lamp: Light, middle: Float[np.ndarray, "3"], radius: float) -> Camera:
+    """Return the camera in a lamp's middle that sees a sphere, as far as one camera can."""
+    origin, away = lamp.X_WL[:3, 3], _away(lamp, middle)
+    angle = 2 * np.arcsin(min(1.01 * radius / away, 1.0))
+    return Camera.with_view(
+        look_at(origin, middle),
+        float(min(angle, WIDEST_RAD)),
+        (MAP_SIZE, MAP_SIZE),
+        near_m=max(away - 1.1 * radius, lamp.radius_m, 0.02),
+        far_m=away + 1.1 * radius,
+    )
+
+
+def _describe(record: Any, lamp: Light) -> float:
+    """Write a sphere or rectangle down as the kernels read it, and return how wide it is, m."""
+    record["kind"], record["p_W"] = KINDS[lamp.kind], lamp.X_WL[:3, 3]
+    record["radius"] = lamp.radius_m
+    if lamp.kind == "sphere":
+        record["strength"] = intensity_m2(lamp) * np.array(lamp.color)
+        return lamp.radius_m
+    record["toward_W"] = lamp.X_WL[:3, 2] / np.linalg.norm(lamp.X_WL[:3, 2])
+    record["x_W"], record["y_W"] = half_axes(lamp)
+    record["strength"] = np.array(lamp.radiance) / np.pi
+    return float(np.sqrt(lamp.size_m[0] * lamp.size_m[1])) / 2

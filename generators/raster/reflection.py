@@ -96,41 +96,51 @@ def under_sky(points: Points, sky: Sky, diffuse: Colors, mirror: Colors) -> Ligh
         const float nz = points.normal.data[2][k];
         const float vx = x * away, vy = y * away, vz = z * away;
         const float lx = toward.data[0][k], ly = toward.data[1][k], lz = toward.data[2][k];
+        const float gx = glint.data[0][k], gy = glint.data[1][k], gz = glint.data[2][k];
         const float nv = nx * vx + ny * vy + nz * vz, size = nv < 0.0f ? -nv : nv;
         const float facing = size > 1e-3f ? size : 1e-3f;
         const float raw = nx * lx + ny * ly + nz * lz, cosine = raw > 0.0f ? raw : 0.0f;
-        const float hx = lx + vx, hy = ly + vy, hz = lz + vz;
+        const float gleam = nx * gx + ny * gy + nz * gz, other = gleam > 0.0f ? gleam : 0.0f;
+        const float hx = gx + vx, hy = gy + vy, hz = gz + vz;
         const float half_of = 1.0f / ::sqrtf(hx * hx + hy * hy + hz * hz + 1e-12f);
         const float along = (nx * hx + ny * hy + nz * hz) * half_of;
         const float nh = along > 0.0f ? along : 0.0f;
         const float vh = 1.0f - (vx * hx + vy * hy + vz * hz) * half_of;
-        const float a = points.roughness[k] * points.roughness[k], square = a * a;
+        const float own = points.roughness[k] * points.roughness[k];
+        const float a = own + widened[k] < 1.0f ? own + widened[k] : 1.0f, square = a * a;
         const float d = nh * nh * (square - 1.0f) + 1.0f;
-        const float below = 2.0f * cosine * facing * (1.0f - a) + (cosine + facing) * a;
+        const float below = 2.0f * other * facing * (1.0f - a) + (other + facing) * a;
         const float smith = 0.5f / (below > 1e-4f ? below : 1e-4f);
         const float fifth = vh * vh * vh * vh * vh;
         // D is taken times π, since the strength is an irradiance over π.
-        const float lobe = square / (d * d) * smith, metal = points.metallic[k];
+        const float lobe = own * own / (d * d) * smith, metal = points.metallic[k];
         for (int n = 0; n < 3; ++n) {
             const float base = points.base.data[n][k], given = strength.data[n][k] * cosine;
+            const float shown = strength.data[n][k] * other;
             const float head_on = points.reflection.data[n][k] * (1.0f - metal) + base * metal;
             const float fresnel = head_on * (1.0f - fifth) + fifth;
             light.data[n][k] = (1.0f - fresnel) * base * (1.0f - metal) * given;
-            light.data[n + 3][k] = fresnel * lobe * given;
+            light.data[n + 3][k] = fresnel * lobe * shown;
         }
     }
     return light;
 """)
-def under_lamp(points: Points, toward: Colors, strength: Colors) -> Light:
+def under_lamp(
+    points: Points, toward: Colors, strength: Colors, glint: Colors, widened: Row
+) -> Light:
     """Return what eight points give back of one lamp's light.
 
     GGX (Walter et al., Microfacet models for refraction through rough surfaces, EGSR 2007) with
     Smith's shadowing as approximated by Hammon (PBR diffuse lighting for GGX+Smith, GDC 2017) and
-    Schlick's Fresnel term; Lambert below it.
+    Schlick's Fresnel term; Lambert below it. A lamp that is no point shows in a mirror where it is
+    nearest to the reflected ray, in a lobe widened by its size and dimmed as it widens (B. Karis,
+    Real shading in Unreal Engine 4, SIGGRAPH 2013, "Representative point").
 
     Args:
         points: The points.
         toward: Unit vectors to the lamp, in the world.
         strength: What white surfaces there that face the lamp give back.
+        glint: Unit vectors to that place of the lamp which the mirror shows.
+        widened: What its size adds to the square of the roughness.
     """
     ...

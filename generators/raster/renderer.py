@@ -8,6 +8,7 @@ import warp as wp
 
 from envs.errors import ConfigError
 from envs.stage.scene import Scene
+from generators.lamps import MOST, stage_lamps
 from generators.raster import cells, resolve
 from generators.raster.buffer import VisibilityBuffer
 from generators.raster.device import choose
@@ -45,6 +46,8 @@ class RasterRenderer:
         self._parts = parts_of(scene)
         self._device = choose(device)
         self._words = words(self._parts)
+        # At least the sun; each has a shadow map of its own.
+        self._lamps = max(1, min(MOST, len(stage_lamps(scene.lights))))
         self._instances, self._geometry = upload(self._parts, self._device)
         self._casters = upload(self._parts, self._device, stand_ins=True)
         self._painter = Painter(self._parts, self._instances, textures, self._device)
@@ -140,7 +143,9 @@ class RasterRenderer:
                 self._device,
                 words=self._words,
             )
-            shader = Shader(self._parts, self._geometry, self._casters, self._painter, buffer)
+            shader = Shader(
+                self._parts, self._geometry, self._casters, self._painter, buffer, self._lamps
+            )
             self._rooms[shape] = (buffer, shader)
         self._rooms.move_to_end(shape)
         return self._rooms[shape]

@@ -27,11 +27,12 @@ class Shader:
         casters: tuple[Instances, Geometry],
         painter: Painter,
         buffer: VisibilityBuffer,
+        lamps: int,
     ) -> None:
         count, width, height = buffer.shape
         self._geometry, self._painter, self._buffer = geometry, painter, buffer
         self._device = device = buffer.device
-        self._rig = LightRig(parts, casters, count, device)
+        self._rig = LightRig(parts, casters, count, lamps, device)
         half = (count, -(-height // 2), -(-width // 2))
         self._common: list[Any] = []
         tiles = buffer.tiles.shape

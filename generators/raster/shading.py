@@ -7,6 +7,7 @@ import warp as wp
 from generators.raster import tables
 from generators.raster.cells import CELL, EMPTY
 from generators.raster.facet import NOTHING, Facet, facet_of, ray_at, ray_of, value
+from generators.raster.lamps import lamp_from
 from generators.raster.layout import Geometry, Image, Lights, Looks, Paint, Views
 from generators.raster.look import NOBODY, Look, bumped, color_at, look_at, texture_step
 from generators.raster.occlusion import open_to_sky
@@ -127,16 +128,15 @@ def lit(lights: Lights, view: int, points: Points, p_W: Colors) -> Light:
     light = under_sky(points, sky, diffuse, mirror)
     for index in range(sky.lamps):
         lamp = lights.lamps[view, index]
-        toward = Colors()
+        seen = lamp_from(lamp, points, p_W)
+        part = seen.share
+        if lamp.map >= 0:
+            arrives = arriving(lights, lamp, p_W, points.normal, seen.toward)
+            part = wp.cw_mul(part, arrives)
         strength = Colors()
         for c in range(3):
-            toward[c] = Row(lamp.toward_W[c])
-            strength[c] = Row(lamp.strength[c])
-        if lamp.map >= 0:
-            part = arriving(lights, lamp, p_W, points.normal, toward)
-            for c in range(3):
-                strength[c] = part * lamp.strength[c]
-        light += under_lamp(points, toward, strength)
+            strength[c] = part * lamp.strength[c]
+        light += under_lamp(points, seen.toward, strength, seen.glint, seen.widened)
     return light
 
 
@@ -290,7 +290,7 @@ def calm_light(
                 y = top + (CELL - 1) * (c // 2)
                 ray = ray_of(views, view, ray_at(views, view, x, y))
                 p_W = views.p_WC[view] + ray * depth[view, y, x]
-                corners[c] = in_map(lights, lamp, p_W, wp.dot(normal_W, lamp.toward_W))
+                corners[c] = in_map(lights, lamp, p_W, normal_W)
             if not settled(lights, lamp, corners[0], corners[1], corners[2], corners[3]):
                 return False
     return True

@@ -105,8 +105,8 @@ def widen_tiles(views_lamps: int, lights: Lights, bounds: wp.array2d(dtype=wp.ve
 
 
 @wp.func
-def in_map(lights: Lights, lamp: Lamp, p_W: wp.vec3, cosine: float) -> wp.vec3:
-    """Return where in a lamp's map a point lies, and the 1/z of what would just shade it.
+def in_map(lights: Lights, lamp: Lamp, p_W: wp.vec3, n_W: wp.vec3) -> wp.vec3:
+    """Return where in a lamp's map a point with a normal lies, and 1/z of what would just shade it.
 
     u is −1 where the map says nothing: then the point is in the light.
     """
@@ -121,9 +121,10 @@ def in_map(lights: Lights, lamp: Lamp, p_W: wp.vec3, cosine: float) -> wp.vec3:
     bottom = float(lights.maps.height) - 1.0
     if u < 0.0 or v < 0.0 or u >= right or v >= bottom:
         return wp.vec3(-1.0, 0.0, 0.0)
-    # A tap lies beside its point: on a slope the surface itself must not shade it.
-    c = wp.max(cosine, 0.15)
-    slope = wp.sqrt(1.0 - c * c) / c
+    # A tap lies beside its point: where depth changes the surface itself must not shade it.
+    n = wp.transpose(lights.maps.R_WC[view]) * n_W
+    ahead = wp.abs(wp.dot(n, q)) / q[2]
+    slope = wp.sqrt(n[0] * n[0] + n[1] * n[1]) / wp.max(ahead, 0.15)
     gap = BIAS_M + lamp.texel * q[2] * (lamp.penumbra + 1.0) * slope
     return wp.vec3(u, v, 1.0 / (q[2] - gap))
 
@@ -165,9 +166,14 @@ def settled(lights: Lights, lamp: Lamp, p: wp.vec3, q: wp.vec3, r: wp.vec3, s: w
         const float u = fx * x / z + cx, v = fy * y / z + cy;
         const float raw = normal.data[0][k] * toward.data[0][k]
             + normal.data[1][k] * toward.data[1][k] + normal.data[2][k] * toward.data[2][k];
-        // A tap lies beside its point: on a slope the surface itself must not shade it.
-        const float c = raw > 0.15f ? (raw < 1.0f ? raw : 1.0f) : 0.15f;
-        const float gap = bias + texel * z * (radius + 1.0f) * ::sqrtf(1.0f - c * c) / c;
+        // A tap lies beside its point: where depth changes the surface itself must not shade it.
+        const float nx = normal.data[0][k], ny = normal.data[1][k], nz = normal.data[2][k];
+        const float a = R_WC.data[0][0] * nx + R_WC.data[1][0] * ny + R_WC.data[2][0] * nz;
+        const float b = R_WC.data[0][1] * nx + R_WC.data[1][1] * ny + R_WC.data[2][1] * nz;
+        const float c = R_WC.data[0][2] * nx + R_WC.data[1][2] * ny + R_WC.data[2][2] * nz;
+        const float size = (a * x + b * y + c * z) / z, ahead = size < 0.0f ? -size : size;
+        const float slope = ::sqrtf(a * a + b * b) / (ahead > 0.15f ? ahead : 0.15f);
+        const float gap = bias + texel * z * (radius + 1.0f) * slope;
         const float last = (float)width - 1.0f;
         const bool inside = z >= near && u >= 0.0f && v >= 0.0f && u < last && v < last;
         us[k] = inside && raw > 0.0f ? u : -1.0f;

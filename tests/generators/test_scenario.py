@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from envs.errors import ConfigError, RecordingError, StageError
-from envs.frames import axis_angle
+from envs.frames import axis_angle, pose
+from envs.stage.looks import Light
 from generators.distributions import Uniform
 from generators.environment import directions
 from generators.placement import robot_hulls
@@ -141,6 +142,27 @@ def test_the_share_of_domes_decides_what_is_around() -> None:
     assert directions(64, 128)[row, column] @ lit.direction_W > np.cos(np.radians(8))
 
 
+def test_the_share_of_lamps_decides_what_lights_a_picture() -> None:
+    bulb = Light("/bulb", "sphere", pose(np.eye(3), np.array([1.0, 1, 2])), 9.0, (1, 1, 1), True)
+    studio = replace(STUDIO, lamps=(bulb,))
+    for share, found in ((0.0, {0}), (1.0, {1}), (0.5, {0, 1})):
+        ranges = replace(RANGES, light_lamp_share=share)
+        shown = [
+            draw(studio, RECORDING, ranges, seed=1, index=i, size=(160, 120)) for i in range(8)
+        ]
+        assert {len(s.lighting.lamps) for s in shown} == found
+    # As bright as the sun would have been, and nothing else is drawn otherwise.
+    lit = next(s.lighting for s in shown if s.lighting.lamps)
+    index = next(i for i, s in enumerate(shown) if s.lighting.lamps)
+    sunny = draw(STUDIO, RECORDING, ranges, seed=1, index=index, size=(160, 120)).lighting
+    assert replace(lit, lamps=(), dome=None, direction_W=SUNWARD, focus_W=SUNWARD) == replace(
+        sunny, dome=None, direction_W=SUNWARD, focus_W=SUNWARD
+    )
+
+
+SUNWARD = np.array([0.0, 0.0, 1.0])
+
+
 def test_static_poses_and_welded_bodies() -> None:
     poses = body_poses(STUDIO.tree, np.zeros(2))
     np.testing.assert_allclose(poses["tool"][:3, 3], [0, 0, 0.67])
@@ -162,7 +184,12 @@ def test_ranges_refuse_what_cannot_be_drawn() -> None:
             **{n: getattr(RANGES, n) for n in ("object_radius_m", "object_azimuth_deg")},
             **{
                 n: getattr(RANGES, n)
-                for n in ("object_clearance_m", "texture_share", "light_dome_share")
+                for n in (
+                    "object_clearance_m",
+                    "texture_share",
+                    "light_dome_share",
+                    "light_lamp_share",
+                )
             },
         }.items()
     }
