@@ -47,10 +47,24 @@ Small = wp.types.matrix(shape=(5, 4), dtype=wp.float32)
         const float y1 = ::floorf(low + reach < last_y ? low + reach : last_y);
         const bool hit = anywhere | ((x0 <= x1) & (y0 <= y1));
         // Products stand alone, so that no compiler fuses them with the difference.
-        const float p = (by - ay) * (cx - ax), q = (bx - ax) * (cy - ay);
+        const float ux = bx - ax, uy = by - ay, vx = cx - ax, vy = cy - ay;
+        const float wx = cx - bx, wy = cy - by;
+        const float p = uy * vx, q = ux * vy;
         const bool front = i < 0 ? p < q : p > q;
         const bool shown = (p != q) & (front | two_sided);
-        const bool drawn = !cut & near & !out & !large & hit & shown;
+        // Most are seen at one pixel or two: where at neither, as `enter` would find, nowhere.
+        const float sign = p < q ? -1.0f : 1.0f;
+        const float x0a = (x0 - ax) * (sign * uy), y0a = (y0 - ay) * (sign * ux);
+        const float x0b = (x0 - bx) * (sign * wy), y0b = (y0 - by) * (sign * wx);
+        const float x0c = (x0 - ax) * (-sign * vy), y0c = (y0 - ay) * (-sign * vx);
+        const float x1a = (x1 - ax) * (sign * uy), y1a = (y1 - ay) * (sign * ux);
+        const float x1b = (x1 - bx) * (sign * wy), y1b = (y1 - by) * (sign * wx);
+        const float x1c = (x1 - ax) * (-sign * vy), y1c = (y1 - ay) * (-sign * vx);
+        const bool at_first = (x0a >= y0a) & (x0b >= y0b) & (x0c >= y0c);
+        const bool at_last = (x1a >= y1a) & (x1b >= y1b) & (x1c >= y1c);
+        const bool several = x1 - x0 + y1 - y0 > 1.0f;
+        const bool some = at_first | at_last | several | (reach > 0.0f) | anywhere;
+        const bool drawn = !cut & near & !out & !large & hit & shown & some;
         const bool aside = cut | (near & (out | (large & shown)));
         kinds[k] = first + k < end ? (drawn ? 1 : 0) | (aside ? 65536 : 0) : 0;
     }
@@ -95,6 +109,18 @@ def looked_over(
         small: `SMALL`; far_out: `FAR_OUT`.
         far_out: `FAR_OUT`.
     """
+    ...
+
+
+@wp.func_native("""
+#if defined(__CUDA_ARCH__)
+    return __ffs(bits) - 1;
+#else
+    return __builtin_ctz(bits);
+#endif
+""")
+def lowest_bit(bits: int) -> int:
+    """Return the number of the lowest bit that is set; there is one."""
     ...
 
 

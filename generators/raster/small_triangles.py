@@ -15,6 +15,7 @@ from generators.raster.scan import (
     enter,
     enter_samples,
     looked_over,
+    lowest_bit,
     pixels_of,
     shape_of,
 )
@@ -166,19 +167,17 @@ def rasterize(
             geometry.triangles, projected, shift, start, end, not one_sided, distorted,
             nearest, farthest, reach, right, bottom, SMALL, FAR_OUT,
         )  # fmt: skip
-        t = start
+        aside = (found >> 16) & 0xFFFF
+        while aside != 0:
+            put_aside(target, view, item * 64 + (start + lowest_bit(aside) - first))
+            aside &= aside - 1
+        begin = start
         start += lanes * batch
-        while found != 0:
-            if found & 65537 == 0:
-                t += 1
-                found = (found >> 1) & 0x7FFF7FFF
-                continue
+        drawn = found & 0xFFFF
+        while drawn != 0:
+            t = begin + lowest_bit(drawn)
+            drawn &= drawn - 1
             number = item * 64 + (t - first)
-            if found & 1 == 0:
-                put_aside(target, view, number)
-                found &= ~65537
-                continue
-            found &= ~65537
             corner = geometry.triangles[t]
             i = wp.where(corner[0] < 0, -1 - corner[0], corner[0])
             a = projected[shift + i]
