@@ -19,7 +19,7 @@ Small = wp.types.matrix(shape=(5, 4), dtype=wp.float32)
     const int batch = 16;
 #endif
     const wp::vec3* const at = projected.data + shift;
-    int kinds[batch];
+    int kinds[batch], boxes[4][batch];
     for (int k = 0; k < batch; ++k) {
         const int t = first + k < end ? first + k : end - 1;
         const int i = triangles.data[t][0], j = triangles.data[t][1], l = triangles.data[t][2];
@@ -67,7 +67,27 @@ Small = wp.types.matrix(shape=(5, 4), dtype=wp.float32)
         const bool drawn = !cut & near & !out & !large & hit & shown & some;
         const bool aside = cut | (near & (out | (large & shown)));
         kinds[k] = first + k < end ? (drawn ? 1 : 0) | (aside ? 65536 : 0) : 0;
+        boxes[0][k] = (int)x0;
+        boxes[1][k] = (int)x1;
+        boxes[2][k] = (int)y0;
+        boxes[3][k] = (int)y1;
     }
+    if (reach > 0.0f && !anywhere)
+        for (int k = 0; k < batch; ++k) {
+            if (kinds[k] != 1) continue;
+            const int i = boxes[0][k] / 8, last = boxes[1][k] / 8;
+            const int begin = 255 << (boxes[0][k] % 8), stop = 255 >> (7 - boxes[1][k] % 8);
+            int marks = 0;
+            for (int y = boxes[2][k]; y <= boxes[3][k]; ++y) {
+                const wp::uint8* const row = edges.data + (rows + y) * across;
+                if (i == last) marks |= row[i] & begin & stop;
+                else {
+                    marks |= (row[i] & begin) | (row[last] & stop);
+                    for (int j = i + 1; j < last; ++j) marks |= row[j];
+                }
+            }
+            kinds[k] = marks != 0 ? 1 : 0;
+        }
     int bits = 0;
     for (int k = 0; k < batch; ++k) bits |= kinds[k] << k;
     return bits;
@@ -87,6 +107,9 @@ def looked_over(
     last_y: float,
     small: float,
     far_out: float,
+    edges: wp.array(dtype=wp.uint8),
+    rows: int,
+    across: int,
 ) -> int:
     """Return which triangles of a batch may show at a pixel: bit k; put them aside: bit 16 + k.
 
@@ -108,6 +131,9 @@ def looked_over(
         last_y: Last row of the picture.
         small: `SMALL`; far_out: `FAR_OUT`.
         far_out: `FAR_OUT`.
+        edges: See `Target`; where samples are looked at, only marked pixels count.
+        rows: First row of the picture in them; across: entries of a row.
+        across: Entries of a row.
     """
     ...
 
@@ -177,28 +203,6 @@ def shape_of(a: wp.vec3, b: wp.vec3, c: wp.vec3) -> Small:
     Its rows: for each edge where it begins and which way it leads, so that the inside is on the
     side that `enter` asks for; how 1/z changes with u and v, and the first corner's; its least
     and largest.
-    """
-    ...
-
-
-@wp.func_native("""
-    const int first = box[0] / 8, last = box[1] / 8;
-    const int begin = 255 << (box[0] % 8), end = 255 >> (7 - box[1] % 8);
-    for (int y = box[2]; y <= box[3]; ++y)
-    for (int i = first; i <= last; ++i) {
-        const int bits = edges.data[(start + y) * across + i];
-        if (bits & (i == first ? begin : 255) & (i == last ? end : 255)) return true;
-    }
-    return false;
-""")
-def any_marked(edges: wp.array(dtype=wp.uint8), start: int, across: int, box: wp.vec4i) -> bool:
-    """Return whether a pixel of a box lies at an edge.
-
-    Args:
-        edges: See `Target`.
-        start: First row of the picture in them.
-        across: Entries of a row.
-        box: First and last column, first and last row.
     """
     ...
 

@@ -10,7 +10,6 @@ import warp as wp
 from generators.raster.cells import CELL
 from generators.raster.layout import Geometry, Target, Views
 from generators.raster.scan import (
-    any_marked,
     box_of,
     enter,
     enter_samples,
@@ -165,7 +164,7 @@ def rasterize(
     while start < end:
         found = looked_over(
             geometry.triangles, projected, shift, start, end, not one_sided, distorted,
-            nearest, farthest, reach, right, bottom, SMALL, FAR_OUT,
+            nearest, farthest, reach, right, bottom, SMALL, FAR_OUT, target.edges, rows, across,
         )  # fmt: skip
         aside = (found >> 16) & 0xFFFF
         while aside != 0:
@@ -187,8 +186,6 @@ def rasterize(
             if distorted:
                 around = pixels_around(views, view, around)
             box = pixels_of(around, reach, right, bottom)
-            if target.fine != 0 and not any_marked(target.edges, rows, across, box):
-                continue
             shape = shape_of(a, b, c)
             if target.fine == 0 and not distorted:
                 enter(
