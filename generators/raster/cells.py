@@ -26,6 +26,36 @@ def number_of(entry: wp.uint64) -> wp.uint32:
     return wp.uint32(entry & wp.uint64(0xFFFFFFFF))
 
 
+@wp.func_native("""
+    const wp::uint64* const entries = seen.data + first;
+    const wp::uint64 number = entries[0] & 0xFFFFFFFFull, empty = entries[0] == 0;
+    wp::uint64 other = 0;
+    for (int j = 0; j < down; ++j) {
+        const wp::uint64* const row = entries + j * width;
+        if (across == 8)
+            for (int i = 0; i < 8; ++i)
+                other |= ((row[i] & 0xFFFFFFFFull) ^ number) | ((wp::uint64)(row[i] == 0) ^ empty);
+        else
+            for (int i = 0; i < across; ++i)
+                other |= ((row[i] & 0xFFFFFFFFull) ^ number) | ((wp::uint64)(row[i] == 0) ^ empty);
+    }
+    return other == 0;
+""")
+def alike_within(
+    seen: wp.array(dtype=wp.uint64), first: int, width: int, across: int, down: int
+) -> bool:
+    """Return whether some columns and rows of pixels show one triangle, or all of them nothing.
+
+    Args:
+        seen: The visibility buffer.
+        first: Number of the first pixel.
+        width: Of the picture.
+        across: How many columns.
+        down: How many rows.
+    """
+    ...
+
+
 @wp.kernel
 def find_filled(
     views: Views,
@@ -46,14 +76,11 @@ def find_filled(
         y = row * CELL
         if x >= views.width or y >= views.height:
             continue
-        first = number_of(seen[start + y * views.width + x])
-        found = first
-        for j in range(y, wp.min(y + CELL, views.height)):
-            for i in range(x, wp.min(x + CELL, views.width)):
-                if number_of(seen[start + j * views.width + i]) != first:
-                    found = MIXED
-            if found == MIXED:
-                break
+        place = start + y * views.width + x
+        found = number_of(seen[place])
+        wide = wp.min(CELL, views.width - x)
+        if not alike_within(seen, place, views.width, wide, wp.min(CELL, views.height - y)):
+            found = MIXED
         cells[view, row * cells_across + column] = found
         if c == 0:
             alike = found

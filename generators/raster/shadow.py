@@ -61,12 +61,15 @@ def bound_tiles(lights: Lights, seen: wp.array(dtype=wp.uint64), bounds: wp.arra
 
 @wp.func_native("""
     float most = 0.0f, least = 1e30f;
-    for (int y = top; y < bottom; ++y)
-        for (int x = left; x < right; ++x) {
-            const wp::vec2 b = bounds.data[first + y * across + x];
-            most = b[0] > most ? b[0] : most;
-            least = b[1] < least ? b[1] : least;
+    const int count = right - left;
+    for (int y = top; y < bottom; ++y) {
+        const wp::vec2* const row = bounds.data + first + y * across + left;
+        for (int x = 0; x < count; ++x) {
+            const float high = row[x][0], low = row[x][1];
+            most = high > most ? high : most;
+            least = low < least ? low : least;
         }
+    }
     return wp::vec2(most, least);
 """)
 def bounds_within(
@@ -86,10 +89,10 @@ def bounds_within(
 def widen_tiles(views_lamps: int, lights: Lights, bounds: wp.array2d(dtype=wp.vec2)):
     """Write the bounds of each tile together with those that a penumbra reaches from it."""
     map, tile = wp.tid()
-    lamp = lights.lamps[map // views_lamps, map % views_lamps]
+    penumbra = lights.lamps[map // views_lamps, map % views_lamps].penumbra
     across = lights.maps.width // TILE
     down = lights.maps.height // TILE
-    reach = int(wp.ceil((lamp.penumbra + 1.0) / float(TILE)))
+    reach = int(wp.ceil((penumbra + 1.0) / float(TILE)))
     x = tile % across
     y = tile // across
     least = float(1e30)
