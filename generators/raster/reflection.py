@@ -9,12 +9,9 @@ What comes by a surface's colour is kept apart from what comes beside it: images
 import warp as wp
 
 from generators.raster.layout import Sky
-from generators.raster.rows import Colors, Row
+from generators.raster.rows import Colors, Light, Row
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
-
-Light = wp.types.matrix(shape=(6, 8), dtype=wp.float32)
-"""Light from eight points, linear RGB: by their colour (three rows), and beside it."""
 
 
 @wp.struct

@@ -11,8 +11,8 @@ from generators.raster.lamps import lamp_from
 from generators.raster.layout import Geometry, Image, Lights, Looks, Paint, Views
 from generators.raster.look import NOBODY, Look, bumped, color_at, look_at, texture_step
 from generators.raster.occlusion import open_to_sky
-from generators.raster.reflection import Light, Points, under_lamp, under_sky
-from generators.raster.rows import Colors, Row, develop, repeated
+from generators.raster.reflection import Points, under_lamp, under_sky
+from generators.raster.rows import Colors, Light, Row, develop, paint_cell, repeated
 from generators.raster.shadow import arriving, in_map, settled
 from generators.raster.sky import given_back, mirrored, seen_towards
 from generators.raster.texturing import level_of, sample
@@ -375,33 +375,6 @@ def patterned(
 
 @wp.func_native("""
     wp::mat_t<3, 8, wp::float32> color;
-    const float down = (float)row / 7.0f;
-    for (int n = 0; n < 3; ++n) {
-        const float* const d = knots.data[n];
-        const float* const m = knots.data[n + 3];
-        const float left = d[0] + (d[2] - d[0]) * down, right = d[1] + (d[3] - d[1]) * down;
-        const float start = m[0] + (m[2] - m[0]) * down, end = m[1] + (m[3] - m[1]) * down;
-        for (int k = 0; k < 8; ++k) {
-            const float along = (float)k / 7.0f;
-            color.data[n][k] = (left + (right - left) * along) * factor.data[n][k]
-                             + start + (end - start) * along;
-        }
-    }
-    return color;
-""")
-def between_knots(knots: Light, row: int, factor: Colors) -> Colors:
-    """Return the light along a row of a cell from that at its corners, row after row.
-
-    Args:
-        knots: Light at the upper left, upper right, lower left and lower right pixel.
-        row: Of the cell.
-        factor: By what images multiply colours.
-    """
-    ...
-
-
-@wp.func_native("""
-    wp::mat_t<3, 8, wp::float32> color;
     for (int n = 0; n < 3; ++n)
         for (int k = 0; k < 8; ++k)
             color.data[n][k] = light.data[n][k] * factor.data[n][k] + light.data[n + 3][k];
@@ -465,7 +438,9 @@ def shade(
             alike = colored_only(looks, look.paint)
             if alike:
                 side = normal[view, top, left]
-                knotted = calm_light(views, lights, view, look.paint, depth, side, left, top)
+                knotted = views.distorted == 0 and calm_light(
+                    views, lights, view, look.paint, depth, side, left, top
+                )
                 if look.triangle >= 0:
                     if one != number:
                         facet = facet_of(geometry, views, view, entry)
@@ -476,61 +451,57 @@ def shade(
                     pattern = pattern_of(
                         geometry, views, looks, view, look, facet, uv, depth[view, j, i]
                     )
-        knots = Light()
         # One place where light is worked out: what is called from several is not inlined.
-        for row in range(wp.where(knotted, -1, 0), bottom - top):
-            light = Light()
+        for row in range(top, wp.where(knotted, top + 1, bottom)):
+            entries = Entries()
+            u = Row()
+            v = Row()
             z = Row()
-            if knotted and row >= 0:
-                for k in range(CELL):
-                    z[k] = depth[view, top + row, left + k]
-            else:
-                entries = Entries()
-                u = Row()
-                v = Row()
-                second = Row()
-                third = Row()
-                facing = Colors()
-                own = Colors()
-                exposed = Row()
-                for k in range(wp.where(knotted, 4, right - left)):
-                    i = left + k
-                    j = top + row
-                    if knotted:
-                        i = left + (k % 2) * (CELL - 1)
-                        j = top + (k // 2) * (CELL - 1)
-                    entries[k] = seen[start + j * views.width + i]
-                    uv = ray_at(views, view, i, j)
-                    u[k] = uv[0]
-                    v[k] = uv[1]
-                    z[k] = depth[view, j, i]
-                    n = smooth[view, j, i]
+            second = Row()
+            third = Row()
+            facing = Colors()
+            own = Colors()
+            exposed = Row()
+            for k in range(wp.where(knotted, 4, right - left)):
+                i = left + k
+                j = row
+                if knotted:
+                    i = left + (k % 2) * (CELL - 1)
+                    j = top + (k // 2) * (CELL - 1)
+                entries[k] = seen[start + j * views.width + i]
+                uv = ray_at(views, view, i, j)
+                u[k] = uv[0]
+                v[k] = uv[1]
+                z[k] = depth[view, j, i]
+                n = smooth[view, j, i]
+                for c in range(3):
+                    own[c, k] = n[c]
+                if not alike:
+                    share = shares[view, j, i]
+                    second[k] = share[0]
+                    third[k] = share[1]
+                    side = normal[view, j, i]
                     for c in range(3):
-                        own[c, k] = n[c]
-                    if not alike:
-                        share = shares[view, j, i]
-                        second[k] = share[0]
-                        third[k] = share[1]
-                        side = normal[view, j, i]
-                        for c in range(3):
-                            facing[c, k] = side[c]
-                    exposed[k] = 1.0
-                    if calm[view, tile] == 0:
-                        exposed[k] = open_to_sky(depth, hidden, view, i, j, z[k])
-                light, look = light_from(
-                    geometry, views, looks, lights, view, look, entries, u, v, z, second, third,
-                    facing, own, exposed, not alike,
+                        facing[c, k] = side[c]
+                exposed[k] = 1.0
+                if calm[view, tile] == 0:
+                    exposed[k] = open_to_sky(depth, hidden, view, i, j, z[k])
+            light, look = light_from(
+                geometry, views, looks, lights, view, look, entries, u, v, z, second, third,
+                facing, own, exposed, not alike,
+            )  # fmt: skip
+            first = start + row * views.width + left
+            if knotted:
+                paint = looks.paints[view, look.instance]
+                paint_cell(
+                    light, looks.texels, pattern.base, paint.base_image >= 0,
+                    pattern.pattern, paint.pattern_image >= 0, pattern.s_form, pattern.t_form,
+                    left, top, first, views.width, depth,
+                    looks.to_srgb, STEPS / LIGHT_RANGE, STEPS, rgb,
                 )  # fmt: skip
-            if row < 0:
-                knots = light
                 continue
             factor = Colors(1.0)
             if alike and look.triangle >= 0:
-                factor = patterned(views, looks, view, look.paint, pattern, left, top + row, z)
-            color = Colors()
-            if knotted:
-                color = between_knots(knots, row, factor)
-            else:
-                color = added(light, factor)
-            place = start + (top + row) * views.width + left
-            develop(color, looks.to_srgb, STEPS / LIGHT_RANGE, STEPS, place, right - left, rgb)
+                factor = patterned(views, looks, view, look.paint, pattern, left, row, z)
+            color = added(light, factor)
+            develop(color, looks.to_srgb, STEPS / LIGHT_RANGE, STEPS, first, right - left, rgb)
