@@ -14,7 +14,7 @@ from generators.raster.rows import Colors, Row
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
-TILE = wp.constant(4)
+TILE = wp.constant(8)
 TAPS = wp.constant(16)
 BIAS_M = wp.constant(0.003)
 """How far a caster's stand-in may lie in front of its surface."""
@@ -29,8 +29,8 @@ def over_z_at(lights: Lights, map: int, x: int, y: int) -> float:
 
 @wp.func_native("""
     float most = 0.0f, least = 1e30f;
-    for (int j = 0; j < 4; ++j)
-        for (int i = 0; i < 4; ++i) {
+    for (int j = 0; j < 8; ++j)
+        for (int i = 0; i < 8; ++i) {
             const int place = first + j * width + i;
             union { wp::uint32 bits; float value; } entry;
             entry.bits = (wp::uint32)(seen.data[place] >> 32);
@@ -188,7 +188,7 @@ def settled(lights: Lights, lamp: Lamp, p: wp.vec3, q: wp.vec3, r: wp.vec3, s: w
         if (us[k] < 0.0f) continue;
         const float u = us[k], v = vs[k], limit = limits[k];
         const wp::vec2 tile = tiles.data[
-            map * (width / 4) * (width / 4) + ((int)v / 4) * (width / 4) + (int)u / 4];
+            map * (width / 8) * (width / 8) + ((int)v / 8) * (width / 8) + (int)u / 8];
         if (tile[0] <= limit) continue;
         if (tile[1] > limit) {
             result[k] = 0.0f;
