@@ -94,35 +94,44 @@ def tiles_around(
 
 
 @wp.func_native("""
-    for (int j = y; j < bottom; ++j) {
-        // Products stand alone, so that no compiler fuses them with the sum.
-        const double down = depth[1] * (double)j, row = down + depth[2];
-        wp::uint64* const here = seen.data + start + j * width;
-        wp::uint64* const covers = cover.data + (start + j * width) * words + word;
 #if defined(__CUDA_ARCH__)
-        for (int i = x; i < right; ++i) {
-            const double along = depth[0] * (double)i;
-            const wp::uint64 key = wp::uint64(__float_as_uint((float)(row + along))) << 32;
-            wp::atomic_max(here + i, key | wp::uint64(number));
-            if (words > 0) wp::atomic_or(covers + i * words, bit);
-        }
+    const int wide = 1;
 #else
-        wp::uint64 keys[8];
-        for (int k = 0; k < 8; ++k) {
-            const double along = depth[0] * (double)(x + k);
-            union { float number; wp::uint32 bits; } over_z;
-            over_z.number = (float)(row + along);
-            keys[k] = wp::uint64(over_z.bits) << 32 | wp::uint64(number);
-        }
-        for (int k = 0; k < right - x; ++k) {
-            const wp::uint64 before = here[x + k];
-            here[x + k] = keys[k] > before ? keys[k] : before;
-        }
-        if (words == 1)
-            for (int i = x; i < right; ++i) covers[i] |= bit;
-        else if (words > 1)
-            for (int i = x; i < right; ++i) covers[i * words] |= bit;
+    const int wide = 8;
 #endif
+    for (int j = y; j < bottom; ++j)
+    for (int i = x; i < right; i += wide) {
+        const double v = (double)j;
+        // Products stand alone, so that no compiler fuses them with the sum.
+        const double e_v = e[1] * v, f_v = f[1] * v, g_v = g[1] * v;
+        const double z_v = depth[1] * v;
+        wp::uint64 keys[wide];
+        for (int k = 0; k < wide; ++k) {
+            const double u = (double)(i + k), z_u = depth[0] * u, over_z = z_u + z_v + depth[2];
+            union { float number; wp::uint32 bits; } near;
+            near.number = (float)over_z;
+            keys[k] = wp::uint64(near.bits) << 32 | wp::uint64(number);
+        }
+        if (!whole)
+            for (int k = 0; k < wide; ++k) {
+                const double u = (double)(i + k), z_u = depth[0] * u, over_z = z_u + z_v + depth[2];
+                const double e_u = e[0] * u, f_u = f[0] * u, g_u = g[0] * u;
+                const bool hit = (e_u + e_v + e[2] >= gap) & (f_u + f_v + f[2] >= gap)
+                               & (g_u + g_v + g[2] >= gap) & (over_z >= least)
+                               & (over_z <= most);
+                keys[k] = hit ? keys[k] : 0;
+            }
+        wp::uint64* const first = seen.data + start + j * width + i;
+        wp::uint64* const covers = cover.data + (start + j * width + i) * words + word;
+        if (words == 1 && right - i >= wide) {
+            for (int k = 0; k < wide; ++k) wp::atomic_max(first + k, keys[k]);
+            for (int k = 0; k < wide; ++k) wp::atomic_or(covers + k, keys[k] ? bit : wp::uint64(0));
+            continue;
+        }
+        for (int k = 0; k < wide && i + k < right; ++k) {
+            wp::atomic_max(first + k, keys[k]);
+            if (words > 0) wp::atomic_or(covers + k * words, keys[k] ? bit : wp::uint64(0));
+        }
     }
 """)
 def fill_tile(
@@ -137,10 +146,95 @@ def fill_tile(
     right: int,
     y: int,
     bottom: int,
+    e: wp.vec3d,
+    f: wp.vec3d,
+    g: wp.vec3d,
     depth: wp.vec3d,
+    gap: wp.float64,
+    least: wp.float64,
+    most: wp.float64,
+    whole: bool,
     number: wp.uint32,
 ):
-    """Enter a triangle at all pixels of a tile, which it fills; a CPU takes eight in one go."""
+    """Enter a triangle at the pixels of a tile that it covers; a CPU takes eight in one go.
+
+    Args:
+        seen: See `Target`, as for the next two.
+        cover: A bit for each instance.
+        words: Of each pixel there.
+        word: Which of them is the triangle's; bit: in it.
+        bit: The bit in it.
+        start: First pixel of the view.
+        width: Of the picture.
+        x: First column; right: the one after the last.
+        right: The column after the last.
+        y: First row; bottom: the one after the last.
+        bottom: The row after the last.
+        e: One of the triangle's edges, see `plane`; f and g: the others.
+        f: The second edge.
+        g: The third.
+        depth: 1/z at (u, v, 1).
+        gap: `GAP`.
+        least: 1/z of the far plane; most: of the near one.
+        most: 1/z of the near plane.
+        whole: Whether it covers all of the tile.
+        number: Of the triangle.
+    """
+    ...
+
+
+@wp.func_native("""
+    for (int j = y; j < bottom; ++j) {
+        int bits = edges.data[(rows + j) * across + x / 8];
+        for (; bits != 0; bits &= bits - 1) {
+#if defined(__CUDA_ARCH__)
+            const int i = x + __ffs(bits) - 1;
+#else
+            const int i = x + __builtin_ctz(bits);
+#endif
+            wp::uint64* const held = samples.data + 4 * slots.data[(rows + j) * width + i];
+            wp::uint64 keys[4];
+            for (int s = 0; s < 4; ++s) {
+                const double u = (double)((float)i + across_px[s]);
+                const double v = (double)((float)j + down_px[s]);
+                const double e_u = e[0] * u, f_u = f[0] * u, g_u = g[0] * u;
+                const double e_v = e[1] * v, f_v = f[1] * v, g_v = g[1] * v;
+                const double z_u = depth[0] * u, z_v = depth[1] * v, over_z = z_u + z_v + depth[2];
+                const bool hit = (e_u + e_v + e[2] >= gap) & (f_u + f_v + f[2] >= gap)
+                               & (g_u + g_v + g[2] >= gap) & (over_z >= least)
+                               & (over_z <= most);
+                union { float number; wp::uint32 bits; } near;
+                near.number = (float)over_z;
+                const wp::uint64 key = wp::uint64(near.bits) << 32 | wp::uint64(number);
+                keys[s] = (hit | whole) ? key : 0;
+            }
+            for (int s = 0; s < 4; ++s) wp::atomic_max(held + s, keys[s]);
+        }
+    }
+""")
+def fill_samples(
+    edges: wp.array(dtype=wp.uint8),
+    slots: wp.array(dtype=wp.int32),
+    samples: wp.array(dtype=wp.uint64),
+    rows: int,
+    width: int,
+    across: int,
+    x: int,
+    y: int,
+    bottom: int,
+    e: wp.vec3d,
+    f: wp.vec3d,
+    g: wp.vec3d,
+    depth: wp.vec3d,
+    gap: wp.float64,
+    least: wp.float64,
+    most: wp.float64,
+    whole: bool,
+    number: wp.uint32,
+    across_px: wp.vec4,
+    down_px: wp.vec4,
+):
+    """Enter a triangle at the samples of a tile's marked pixels, as `fill_tile` does at centres."""
     ...
 
 
@@ -151,6 +245,12 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
     zero = wp.float64(0.0)
     one = wp.float64(1.0)
     across = (views.width + TILE - 1) // TILE
+    across_px = wp.vec4()
+    down_px = wp.vec4()
+    for k in range(SAMPLES):
+        off = place_of(k)
+        across_px[k] = off[0]
+        down_px[k] = off[1]
     order = worker
     while order < target.count[0]:
         entry = target.aside[order]
@@ -218,14 +318,22 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
                 and lowest(depth, box) >= least
                 and highest(depth, box) <= most
             )
-            if whole and target.fine == 0 and views.distorted == 0:
+            bottom = wp.min(y + TILE, views.height)
+            if target.fine == 0 and views.distorted == 0:
                 fill_tile(
                     target.seen, target.cover, target.words, word, bit, view * target.pixels,
-                    views.width, x, wp.min(x + TILE, views.width), y,
-                    wp.min(y + TILE, views.height), depth, wp.uint32(number),
+                    views.width, x, wp.min(x + TILE, views.width), y, bottom, e, f, g, depth, GAP,
+                    least, most, whole, wp.uint32(number),
                 )  # fmt: skip
                 continue
-            for pixel_y in range(y, wp.min(y + TILE, views.height)):
+            if views.distorted == 0:
+                fill_samples(
+                    target.edges, target.slots, target.samples, view * views.height, views.width,
+                    across, x, y, bottom, e, f, g, depth, GAP, least, most, whole,
+                    wp.uint32(number), across_px, down_px,
+                )  # fmt: skip
+                continue
+            for pixel_y in range(y, bottom):
                 for pixel_x in range(x, wp.min(x + TILE, views.width)):
                     pixel = pixel_y * views.width + pixel_x
                     place = view * target.pixels + pixel
@@ -236,16 +344,12 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
                         place = target.slots[place] * SAMPLES
                         samples = SAMPLES
                     for k in range(samples):
-                        u = wp.float64(pixel_x)
-                        v = wp.float64(pixel_y)
+                        off = wp.vec2(0.0, 0.0)
                         if target.fine != 0:
-                            uv = seen_at(views, view, pixel_x, pixel_y, place_of(k))
-                            u = wp.float64(uv[0])
-                            v = wp.float64(uv[1])
-                        elif views.distorted != 0:
-                            uv = views.rays[view, pixel]
-                            u = wp.float64(uv[0])
-                            v = wp.float64(uv[1])
+                            off = place_of(k)
+                        uv = seen_at(views, view, pixel_x, pixel_y, off)
+                        u = wp.float64(uv[0])
+                        v = wp.float64(uv[1])
                         over_z = depth[0] * u + depth[1] * v + depth[2]
                         if whole or (
                             e[0] * u + e[1] * v + e[2] >= GAP
