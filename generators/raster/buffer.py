@@ -40,7 +40,7 @@ class VisibilityBuffer:
             return wp.zeros(length, dtype=dtype, device=device)
 
         target.seen = room(count * pixels, wp.uint64)
-        target.cover = room(count * pixels * words, wp.uint64)
+        target.cover = room(0, wp.uint64)
         target.aside = room(count * instances.triangles, wp.uint64)
         target.count = room(1, wp.int32)
         self.target = target
@@ -64,7 +64,10 @@ class VisibilityBuffer:
         self._buffers.fill(shown)
         self.target.fine = 0
         self.target.seen.zero_()
-        self.target.cover.zero_()
+        # The picture keeps the last one's.
+        self.target.cover = wp.zeros(
+            len(self.target.seen) * self.target.words, dtype=wp.uint64, device=self.device
+        )
         wp.launch(
             visibility.project,
             dim=(self._count, self._instances.blocks, self._lanes),

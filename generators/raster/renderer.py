@@ -114,7 +114,6 @@ class RasterRenderer:
                 shader.smooth(depth, smooth, rgb)
         else:
             rgb = wp.zeros(shape, dtype=wp.vec3ub, device=self._device)
-        cover = buffer.target.cover.numpy().reshape(*shape, self._words).copy()
         arrays = {
             "rgb": rgb.numpy(),
             "depth_m": depth.numpy(),
@@ -122,7 +121,7 @@ class RasterRenderer:
             "instance_id": instance.numpy(),
             "normal_W": normal.numpy(),
             "smooth_normal_W": smooth.numpy(),
-            "cover": cover,
+            "cover": buffer.target.cover.numpy().reshape(*shape, self._words),
         }
         return [
             Frame(camera=scenario.camera, **{name: array[k] for name, array in arrays.items()})
