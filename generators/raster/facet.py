@@ -103,6 +103,42 @@ def facet_of(geometry: Geometry, views: Views, view: int, entry: wp.uint64) -> F
     return facet
 
 
+@wp.func_native("""
+#if !defined(__CUDA_ARCH__)
+    for (int k = 0; k < count; ++k) {
+        const int number = (int)(wp::uint32)entries.data[first + k];
+        const int t = 3 * (item_first.data[number / 64] + number % 64);
+        // 36 bytes, which may lie in two lines of the cache.
+        __builtin_prefetch(corners.data + t);
+        __builtin_prefetch(corners.data + t + 2);
+        __builtin_prefetch(normals.data + t);
+        __builtin_prefetch(normals.data + t + 2);
+    }
+#endif
+""")
+def fetch(
+    entries: wp.array(dtype=wp.uint64),
+    first: int,
+    count: int,
+    item_first: wp.array(dtype=wp.int32),
+    corners: wp.array(dtype=wp.vec3),
+    normals: wp.array(dtype=wp.vec3),
+):
+    """Have a CPU fetch the triangles of some entries while it works on what comes before.
+
+    They lie all over the memory; to wait for each took a third of the time of what reads them.
+
+    Args:
+        entries: Of the visibility buffer.
+        first: The first of them.
+        count: How many follow one another.
+        item_first: See `Geometry`, as for the next two.
+        corners: Of the triangles.
+        normals: At those corners.
+    """
+    ...
+
+
 @wp.func
 def value(form: wp.vec3d, uv: wp.vec2) -> wp.float64:
     """Return a linear form at an undistorted pixel."""

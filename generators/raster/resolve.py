@@ -4,11 +4,12 @@
 
 import warp as wp
 
-from generators.raster.cells import CELL, EMPTY
+from generators.raster.cells import CELL, EMPTY, MIXED
 from generators.raster.facet import (
     NOTHING,
     Facet,
     facet_of,
+    fetch,
     ray_at,
     smooth_normal,
     value,
@@ -96,6 +97,12 @@ def label(
     facet = Facet()
     for column in range(k * run, wp.min(k * run + run, across)):
         left = column * CELL
+        ahead = left + CELL
+        if column + 1 < across and filled[view, (y // CELL) * across + column + 1] == MIXED:
+            fetch(
+                seen, start + ahead, wp.min(CELL, views.width - ahead), geometry.item_first,
+                geometry.corners, geometry.normals,
+            )  # fmt: skip
         one = filled[view, (y // CELL) * across + column]
         if one < EMPTY and views.distorted == 0 and left + CELL <= views.width:
             number = wp.uint64(one)
