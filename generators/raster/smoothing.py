@@ -6,6 +6,7 @@ import warp as wp
 
 from generators.raster import tables
 from generators.raster.cells import CELL
+from generators.raster.facet import fetch
 from generators.raster.layout import Geometry, Lights, Looks, Target, Views
 from generators.raster.look import NOBODY, Look
 from generators.raster.occlusion import open_to_sky
@@ -52,9 +53,18 @@ def smooth_edges(
     row = start * ((views.width + CELL - 1) // CELL)
     end = wp.min(k * run + run, views.width)
     x = next_edge(target.edges, row, k * run, end)
+    other = next_edge(target.edges, row, x + 1, end)
     while x < end:
         # Two pixels' samples are lit at once; the last of a row may be alone, twice.
-        other = next_edge(target.edges, row, x + 1, end)
+        following = next_edge(target.edges, row, other + 1, end)
+        last = next_edge(target.edges, row, following + 1, end)
+        for which in range(2):
+            ahead = wp.where(which == 0, following, last)
+            if ahead < end:
+                fetch(
+                    target.samples, target.slots[start * views.width + ahead] * SAMPLES, SAMPLES,
+                    geometry.item_first, geometry.corners, geometry.normals,
+                )  # fmt: skip
         for lane in range(2 * SAMPLES):
             at = wp.where(lane < SAMPLES or other == end, x, other)
             sample = target.slots[start * views.width + at] * SAMPLES + lane % SAMPLES
@@ -93,4 +103,5 @@ def smooth_edges(
                 soft_to_srgb[int(total[1] * scale + 0.5)],
                 soft_to_srgb[int(total[2] * scale + 0.5)],
             )
-        x = next_edge(target.edges, row, other + 1, end)
+        x = following
+        other = last
