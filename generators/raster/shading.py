@@ -41,73 +41,6 @@ AHEAD = wp.constant(Row(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0))
 Entries = wp.types.vector(length=8, dtype=wp.uint64)
 
 
-@wp.struct
-class Surface:
-    """How a triangle looks at one point; see `Paint` and `Points`."""
-
-    normal: wp.vec3
-    base: wp.vec3
-    emissive: wp.vec3
-    roughness: wp.float32
-    metallic: wp.float32
-
-
-@wp.func
-def surface_at(
-    geometry: Geometry,
-    views: Views,
-    looks: Looks,
-    view: int,
-    look: Look,
-    ray: wp.vec3,
-    z: float,
-    share: wp.vec2,
-    facing_W: wp.vec3,
-    n_W: wp.vec3,
-    images: bool,
-) -> Surface:
-    """Return how a triangle looks at a point.
-
-    Args:
-        geometry: The scene's triangles.
-        views: The cameras.
-        looks: Images and paints.
-        view: Which camera.
-        look: What is seen.
-        ray: Where it is seen: along it depth grows by one, in the world.
-        z: Its depth there, m.
-        share: Weights of the second and third corner there.
-        facing_W: The triangle's unit normal.
-        n_W: The mesh's own normal there.
-        images: Whether its images are looked up; else white stands for them.
-    """
-    surface = Surface()
-    surface.normal = n_W
-    base = look.paint.base
-    rough = look.paint.roughness
-    metallic = look.paint.metallic
-    surface.emissive = look.paint.emissive
-    if images and look.triangle >= 0:
-        t = 3 * look.triangle
-        st = geometry.uvs[t] * (1.0 - share[0] - share[1])
-        st = st + geometry.uvs[t + 1] * share[0] + geometry.uvs[t + 2] * share[1]
-        step = texture_step(geometry, views, view, look.triangle, ray, z, facing_W)
-        base = wp.cw_mul(base, color_at(looks, look.paint, wp.vec3(st[0], st[1], step)))
-        if look.paint.roughness_image >= 0:
-            rough = sample(looks, look.paint.roughness_image, st, step)[0]
-        if look.paint.metallic_image >= 0:
-            metallic = sample(looks, look.paint.metallic_image, st, step)[0]
-        if look.paint.emissive_image >= 0:
-            m = sample(looks, look.paint.emissive_image, st, step)
-            surface.emissive = wp.cw_mul(look.paint.emissive, wp.vec3(m[0], m[1], m[2]))
-        if look.paint.normal_image >= 0:
-            surface.normal = bumped(geometry, views, looks, view, look, n_W, st, step)
-    surface.base = base
-    surface.roughness = wp.clamp(rough, 0.06, 1.0)
-    surface.metallic = wp.clamp(metallic, 0.0, 1.0)
-    return surface
-
-
 @wp.func
 def lit(lights: Lights, view: int, points: Points, p_W: Colors) -> Light:
     """Return what eight points, which lie at p_W (m), give back of all light."""
@@ -201,19 +134,36 @@ def light_from(
             look = look_at(geometry, looks, view, number)
         n = wp.vec3(normal[0, k], normal[1, k], normal[2, k])
         ray = ray_of(views, view, uv)
-        share = wp.vec2(second[k], third[k])
-        side = wp.vec3(facing[0, k], facing[1, k], facing[2, k])
-        surface = surface_at(geometry, views, looks, view, look, ray, z[k], share, side, n, images)
+        base = look.paint.base
+        rough = look.paint.roughness
+        metallic = look.paint.metallic
+        glow = look.paint.emissive
+        if images and look.triangle >= 0:
+            t = 3 * look.triangle
+            st = geometry.uvs[t] * (1.0 - second[k] - third[k])
+            st = st + geometry.uvs[t + 1] * second[k] + geometry.uvs[t + 2] * third[k]
+            side = wp.vec3(facing[0, k], facing[1, k], facing[2, k])
+            step = texture_step(geometry, views, view, look.triangle, ray, z[k], side)
+            base = wp.cw_mul(base, color_at(looks, look.paint, wp.vec3(st[0], st[1], step)))
+            if look.paint.roughness_image >= 0:
+                rough = sample(looks, look.paint.roughness_image, st, step)[0]
+            if look.paint.metallic_image >= 0:
+                metallic = sample(looks, look.paint.metallic_image, st, step)[0]
+            if look.paint.emissive_image >= 0:
+                m = sample(looks, look.paint.emissive_image, st, step)
+                glow = wp.cw_mul(glow, wp.vec3(m[0], m[1], m[2]))
+            if look.paint.normal_image >= 0:
+                n = bumped(geometry, views, looks, view, look, n, st, step)
         p = origin + ray * z[k]
         for c in range(3):
             points.ray[c, k] = ray[c]
-            points.normal[c, k] = surface.normal[c]
-            points.base[c, k] = surface.base[c]
+            points.normal[c, k] = n[c]
+            points.base[c, k] = base[c]
             points.reflection[c, k] = look.paint.reflection[c]
-            emissive[c, k] = surface.emissive[c]
+            emissive[c, k] = glow[c]
             p_W[c, k] = p[c]
-        points.roughness[k] = surface.roughness
-        points.metallic[k] = surface.metallic
+        points.roughness[k] = wp.clamp(rough, 0.06, 1.0)
+        points.metallic[k] = wp.clamp(metallic, 0.0, 1.0)
         x = p[0] - focus[0]
         y = p[1] - focus[1]
         if x * x + y * y > fade_m[0] * fade_m[0]:
