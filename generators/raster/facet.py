@@ -146,26 +146,6 @@ def value(form: wp.vec3d, uv: wp.vec2) -> wp.float64:
 
 
 @wp.func
-def weights(facet: Facet, uv: wp.vec2, z: wp.float64) -> wp.vec3:
-    """Return the weights of the three corners at an undistorted pixel with depth z."""
-    second = float(value(facet.second, uv) * z)
-    third = float(value(facet.third, uv) * z)
-    return wp.vec3(1.0 - second - third, second, third)
-
-
-@wp.func
-def smooth_normal(geometry: Geometry, facet: Facet, weight: wp.vec3) -> wp.vec3:
-    """Return the mesh's own normal in the world, on the side that is seen."""
-    if facet.flat != 0:
-        return facet.smooth_W
-    t = 3 * facet.triangle
-    a = geometry.normals[t]
-    b = geometry.normals[t + 1]
-    c = geometry.normals[t + 2]
-    return on_side(facet.R_WS * (a * weight[0] + b * weight[1] + c * weight[2]), facet.normal_W)
-
-
-@wp.func
 def ray_at(views: Views, view: int, x: int, y: int) -> wp.vec2:
     """Return the undistorted pixel that a pixel sees."""
     if views.distorted != 0:

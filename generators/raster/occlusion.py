@@ -11,6 +11,7 @@ import warp as wp
 from generators.raster.cells import MIXED
 from generators.raster.facet import ray_at
 from generators.raster.layout import Views
+from generators.raster.rows import Row
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
@@ -19,6 +20,8 @@ TILE = wp.constant(8)
 
 TAPS = wp.constant(8)
 RADIUS_M = wp.constant(0.12)
+Places = wp.types.vector(length=8, dtype=wp.int32)
+
 MOST_PIXELS = wp.constant(48.0)
 """Of the half-size picture, that a point looks away."""
 
@@ -210,24 +213,49 @@ def blur(
             blurred[view, y, x] = mean_around(depth, hidden, view, x, y, width, height, z)
 
 
-@wp.func
+@wp.func_native("""
+    const int wide = hidden.shape[2], high = hidden.shape[1], whole = depth.shape[2];
+    const float* const half = hidden.data + view * high * wide;
+    const float* const full = depth.data + view * depth.shape[1] * whole;
+    wp::vec_t<8, wp::float32> result;
+    for (int k = 0; k < 8; ++k) {
+        const int x = columns[k], y = lines[k], i = x / 2, j = y / 2;
+        const int right = i + x % 2 < wide ? i + x % 2 : i;
+        const int below = j + y % 2 < high ? j + y % 2 : j;
+        const float a = full[2 * j * whole + 2 * i] - z[k];
+        const float b = full[2 * j * whole + 2 * right] - z[k];
+        const float c = full[2 * below * whole + 2 * i] - z[k];
+        const float d = full[2 * below * whole + 2 * right] - z[k];
+        const float near = 0.03f * z[k];
+        const float wa = a < near && a > -near ? 1.0f : 1e-3f;
+        const float wb = b < near && b > -near ? 1.0f : 1e-3f;
+        const float wc = c < near && c > -near ? 1.0f : 1e-3f;
+        const float wd = d < near && d > -near ? 1.0f : 1e-3f;
+        const float total = wa * half[j * wide + i] + wb * half[j * wide + right]
+                          + wc * half[below * wide + i] + wd * half[below * wide + right];
+        const float open = 1.0f - total / (wa + wb + wc + wd);
+        result[k] = open > 0.0f ? open : 0.0f;
+    }
+    return result;
+""")
 def open_to_sky(
     depth: wp.array3d(dtype=wp.float32),
     hidden: wp.array3d(dtype=wp.float32),
     view: int,
-    x: int,
-    y: int,
-    z: float,
-) -> float:
-    """Return how much of the sky a pixel of the whole picture sees, from those of its surface."""
-    if x % 2 == 0 and y % 2 == 0:
-        return wp.clamp(1.0 - hidden[view, y // 2, x // 2], 0.0, 1.0)
-    total = float(0.0)
-    weights = float(0.0)
-    for j in range(y // 2, wp.min(y // 2 + 1 + y % 2, hidden.shape[1])):
-        for i in range(x // 2, wp.min(x // 2 + 1 + x % 2, hidden.shape[2])):
-            away = wp.abs(depth[view, 2 * j, 2 * i] - z)
-            weight = wp.where(away < 0.03 * z, 1.0, 1e-3)
-            total += hidden[view, j, i] * weight
-            weights += weight
-    return wp.clamp(1.0 - total / weights, 0.0, 1.0)
+    columns: Places,
+    lines: Places,
+    z: Row,
+) -> Row:
+    """Return how much of the sky eight pixels see, from those of the half-size picture around.
+
+    Those at another depth hardly count. A neighbour that is there twice changes no mean.
+
+    Args:
+        depth: Of the pixels, m.
+        hidden: How much of the sky is hidden, at half the picture's size.
+        view: Which camera.
+        columns: Of the pixels, in the whole picture.
+        lines: Their rows.
+        z: Their depths, m.
+    """
+    ...

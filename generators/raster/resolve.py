@@ -4,18 +4,11 @@
 
 import warp as wp
 
-from generators.raster.cells import CELL, EMPTY, MIXED
-from generators.raster.facet import (
-    NOTHING,
-    Facet,
-    facet_of,
-    fetch,
-    ray_at,
-    smooth_normal,
-    value,
-    weights,
-)
+from generators.raster.cells import CELL, EMPTY
+from generators.raster.facet import NOTHING, Facet, facet_of, ray_at
 from generators.raster.layout import Geometry, Views
+from generators.raster.rows import Row
+from generators.raster.sampled import Entries, Seen, seen_by
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
@@ -97,12 +90,6 @@ def label(
     facet = Facet()
     for column in range(k * run, wp.min(k * run + run, across)):
         left = column * CELL
-        ahead = left + CELL
-        if column + 1 < across and filled[view, (y // CELL) * across + column + 1] == MIXED:
-            fetch(
-                seen, start + ahead, wp.min(CELL, views.width - ahead), geometry.item_first,
-                geometry.corners, geometry.normals,
-            )  # fmt: skip
         one = filled[view, (y // CELL) * across + column]
         if one < EMPTY and views.distorted == 0 and left + CELL <= views.width:
             number = wp.uint64(one)
@@ -116,25 +103,34 @@ def label(
                     facet.normal_W, facet.smooth_W, depth, part, instance, normal, smooth, shares,
                 )  # fmt: skip
                 continue
-        for x in range(left, wp.min(left + CELL, views.width)):
-            entry = seen[start + x]
-            if entry == NOTHING:
+        count = wp.min(CELL, views.width - left)
+        entries = Entries()
+        u = Row()
+        v = Row()
+        found = Seen()
+        if one != EMPTY:
+            for n in range(count):
+                entries[n] = seen[start + left + n]
+                uv = ray_at(views, view, left + n, y)
+                u[n] = uv[0]
+                v[n] = uv[1]
+            found = seen_by(
+                geometry.item_instance, geometry.item_first, geometry.corners, geometry.normals,
+                views.X_CS, views.R_WS, view, views.R_WC[view], views.lens[view], entries, u, v,
+            )  # fmt: skip
+        for n in range(count):
+            x = left + n
+            if entries[n] == NOTHING:
                 depth[view, y, x] = wp.inf
                 part[view, y, x] = -1
                 instance[view, y, x] = 0
                 normal[view, y, x] = wp.vec3()
                 smooth[view, y, x] = wp.vec3()
                 continue
-            number = entry & wp.uint64(0xFFFFFFFF)
-            if number != before:
-                facet = facet_of(geometry, views, view, entry)
-                before = number
-            uv = ray_at(views, view, x, y)
-            z = wp.float64(1.0) / value(facet.over_z, uv)
-            depth[view, y, x] = float(z)
-            part[view, y, x] = geometry.part[facet.instance]
-            instance[view, y, x] = geometry.label[facet.instance]
-            normal[view, y, x] = facet.normal_W
-            weight = weights(facet, uv, z)
-            smooth[view, y, x] = smooth_normal(geometry, facet, weight)
-            shares[view, y, x] = wp.vec2(weight[1], weight[2])
+            whose = geometry.item_instance[int(entries[n] & wp.uint64(0xFFFFFFFF)) // 64]
+            depth[view, y, x] = found[0, n]
+            part[view, y, x] = geometry.part[whose]
+            instance[view, y, x] = geometry.label[whose]
+            normal[view, y, x] = wp.vec3(found[3, n], found[4, n], found[5, n])
+            smooth[view, y, x] = wp.vec3(found[6, n], found[7, n], found[8, n])
+            shares[view, y, x] = wp.vec2(found[1, n], found[2, n])

@@ -11,7 +11,7 @@ from generators.raster.rows import Row
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
-Eight = wp.types.vector(length=8, dtype=wp.uint64)
+Entries = wp.types.vector(length=8, dtype=wp.uint64)
 
 Seen = wp.types.matrix(shape=(9, 8), dtype=wp.float32)
 """Depth, weights of the second and third corner, facing normals, and the meshes' own."""
@@ -36,11 +36,9 @@ Seen = wp.types.matrix(shape=(9, 8), dtype=wp.float32)
         const double nx = by * cz - bz * cy, ny = bz * cx - bx * cz, nz = bx * cy - by * cx;
         const double volume = nx * ax + ny * ay + nz * az;
         const double x = (u[k] - lens[2]) / lens[0], y = (v[k] - lens[3]) / lens[1];
-        union { wp::uint32 bits; float number; } over_z;
-        over_z.bits = (wp::uint32)(entries[k] >> 32);
-        const float z = over_z.bits == 0 ? 1.0f : 1.0f / over_z.number;
+        const double depth = volume / (nx * x + ny * y + nz);
         // A corner's weight is the share of the plane through the camera and the opposite edge.
-        const double scale = z / volume;
+        const double scale = depth / volume;
         const float second = (float)(((cy * az - cz * ay) * x + (cz * ax - cx * az) * y
                                       + (cx * ay - cy * ax)) * scale);
         const float third = (float)(((ay * bz - az * by) * x + (az * bx - ax * bz) * y
@@ -61,7 +59,7 @@ Seen = wp.types.matrix(shape=(9, 8), dtype=wp.float32)
         const float size = ::sqrtf(own[0] * own[0] + own[1] * own[1] + own[2] * own[2]);
         const float side = own[0] * facing[0] + own[1] * facing[1] + own[2] * facing[2];
         const float to_unit = (side < 0.0f ? -1.0f : 1.0f) / size;
-        seen.data[0][k] = z;
+        seen.data[0][k] = (float)depth;
         seen.data[1][k] = second;
         seen.data[2][k] = third;
         for (int i = 0; i < 3; ++i) {
@@ -81,7 +79,7 @@ def seen_by(
     view: int,
     R_WC: wp.mat33,
     lens: wp.vec4d,
-    entries: Eight,
+    entries: Entries,
     u: Row,
     v: Row,
 ) -> Seen:

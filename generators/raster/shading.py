@@ -10,9 +10,10 @@ from generators.raster.facet import NOTHING, Facet, facet_of, ray_at, ray_of, va
 from generators.raster.lamps import lamp_from
 from generators.raster.layout import Geometry, Image, Lights, Looks, Paint, Views
 from generators.raster.look import NOBODY, Look, bumped, color_at, look_at, texture_step
-from generators.raster.occlusion import open_to_sky
+from generators.raster.occlusion import Places, open_to_sky
 from generators.raster.reflection import Points, under_lamp, under_sky
 from generators.raster.rows import Colors, Light, Row, develop, paint_cell, repeated
+from generators.raster.sampled import Entries
 from generators.raster.shadow import arriving, in_map, settled
 from generators.raster.sky import given_back, mirrored, seen_towards
 from generators.raster.texturing import level_of, sample
@@ -37,8 +38,6 @@ GLINTS = wp.constant(0.25)
 
 AHEAD = wp.constant(Row(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0))
 """How many pixels each of a row lies ahead of its first."""
-
-Entries = wp.types.vector(length=8, dtype=wp.uint64)
 
 
 @wp.func
@@ -411,7 +410,9 @@ def shade(
             third = Row()
             facing = Colors()
             own = Colors()
-            exposed = Row()
+            exposed = Row(1.0)
+            columns = Places()
+            lines = Places()
             for k in range(wp.where(knotted, 4, right - left)):
                 i = left + k
                 j = row
@@ -433,9 +434,10 @@ def shade(
                     side = normal[view, j, i]
                     for c in range(3):
                         facing[c, k] = side[c]
-                exposed[k] = 1.0
-                if calm[view, tile] == 0:
-                    exposed[k] = open_to_sky(depth, hidden, view, i, j, z[k])
+                columns[k] = i
+                lines[k] = j
+            if calm[view, tile] == 0:
+                exposed = open_to_sky(depth, hidden, view, columns, lines, z)
             light, look = light_from(
                 geometry, views, looks, lights, view, look, entries, u, v, z, second, third,
                 facing, own, exposed, not alike,

@@ -9,10 +9,10 @@ from generators.raster.cells import CELL
 from generators.raster.facet import fetch
 from generators.raster.layout import Geometry, Lights, Looks, Target, Views
 from generators.raster.look import NOBODY, Look
-from generators.raster.occlusion import open_to_sky
+from generators.raster.occlusion import Places, open_to_sky
 from generators.raster.rows import Colors, Row
-from generators.raster.sampled import next_edge, seen_by
-from generators.raster.shading import Entries, light_from
+from generators.raster.sampled import Entries, next_edge, seen_by
+from generators.raster.shading import light_from
 from generators.raster.visibility import SAMPLES, place_of, seen_at
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 0})
@@ -48,7 +48,8 @@ def smooth_edges(
     entries = Entries()
     u = Row()
     v = Row()
-    exposed = Row()
+    columns = Places()
+    lines = Places(y)
     start = view * views.height + y
     row = start * ((views.width + CELL - 1) // CELL)
     end = wp.min(k * run + run, views.width)
@@ -70,6 +71,7 @@ def smooth_edges(
             sample = target.slots[start * views.width + at] * SAMPLES + lane % SAMPLES
             uv = seen_at(views, view, at, y, place_of(lane % SAMPLES))
             entries[lane] = target.samples[sample]
+            columns[lane] = at
             u[lane] = uv[0]
             v[lane] = uv[1]
         seen = seen_by(
@@ -81,9 +83,7 @@ def smooth_edges(
         for c in range(3):
             facing[c] = seen[3 + c]
             own[c] = seen[6 + c]
-        for lane in range(2 * SAMPLES):
-            at = wp.where(lane < SAMPLES or other == end, x, other)
-            exposed[lane] = open_to_sky(depth, hidden, view, at, y, seen[0, lane])
+        exposed = open_to_sky(depth, hidden, view, columns, lines, seen[0])
         light, look = light_from(
             geometry, views, looks, lights, view, look, entries, u, v, seen[0], seen[1], seen[2],
             facing, own, exposed, True,
