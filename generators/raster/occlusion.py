@@ -145,7 +145,10 @@ def occlude(
     calm: wp.array2d(dtype=wp.int32),
     hidden: wp.array3d(dtype=wp.float32),
 ):
-    """Write how much of the sky is hidden at each pixel of a tile of the half-size picture."""
+    """Write how much of the sky is hidden at each pixel of a tile of the half-size picture.
+
+    `calm` says where it is nothing in the whole tile.
+    """
     view, tile = wp.tid()
     across = (views.width + 2 * TILE - 1) // (2 * TILE)
     down = (views.height + 2 * TILE - 1) // (2 * TILE)
@@ -169,7 +172,7 @@ def occlude(
             for i in range(wp.max(column - around, 0), wp.min(column + around + 1, across)):
                 if tiles[view, j * across + i] != alike:
                     alike = MIXED
-    calm[view, tile] = wp.where(alike != MIXED, 1, 0)
+    most = float(0.0)
     R_CW = wp.transpose(views.R_WC[view])
     for y in range(row * TILE, y_end):
         for x in range(column * TILE, x_end):
@@ -187,6 +190,8 @@ def occlude(
                 views.slopes[view], x, y, p, n, radius, disc, turn,
             )  # fmt: skip
             hidden[view, y, x] = 2.2 / float(TAPS) * total
+            most = wp.max(most, total)
+    calm[view, tile] = wp.where(most == 0.0, 1, 0)
 
 
 @wp.kernel
@@ -196,17 +201,27 @@ def blur(
     calm: wp.array2d(dtype=wp.int32),
     hidden: wp.array3d(dtype=wp.float32),
     blurred: wp.array3d(dtype=wp.float32),
+    quiet: wp.array2d(dtype=wp.int32),
 ):
-    """Average, in each tile, the 4 × 4 pixels over which the pattern repeats, of one surface."""
+    """Average, in each tile, the 4 × 4 pixels over which the pattern repeats, of one surface.
+
+    `quiet` says where nothing is hidden in the tile, nor in those around it.
+    """
     view, tile = wp.tid()
     width = (views.width + 1) // 2
     height = (views.height + 1) // 2
     across = (views.width + 2 * TILE - 1) // (2 * TILE)
+    down = (views.height + 2 * TILE - 1) // (2 * TILE)
+    still = int(1)
+    for j in range(wp.max(tile // across - 1, 0), wp.min(tile // across + 2, down)):
+        for i in range(wp.max(tile % across - 1, 0), wp.min(tile % across + 2, across)):
+            still = wp.min(still, calm[view, j * across + i])
+    quiet[view, tile] = still
     column = (tile % across) * TILE
     row = (tile // across) * TILE
     for y in range(row, wp.min(row + TILE, height)):
         for x in range(column, wp.min(column + TILE, width)):
-            if calm[view, tile] != 0:
+            if still != 0:
                 blurred[view, y, x] = 0.0
                 continue
             z = depth[view, 2 * y, 2 * x]

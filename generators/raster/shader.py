@@ -37,6 +37,7 @@ class Shader:
         self._common: list[Any] = []
         tiles = buffer.tiles.shape
         self._calm = wp.zeros(tiles, dtype=wp.int32, device=device)
+        self._quiet = wp.zeros(tiles, dtype=wp.int32, device=device)
         self._raw = wp.zeros(half, dtype=wp.float32, device=device)
         self._hidden = wp.zeros(half, dtype=wp.float32, device=device)
         taps = int(occlusion.TAPS)
@@ -77,7 +78,8 @@ class Shader:
         wp.launch(
             occlusion.blur,
             dim=self._buffer.tiles.shape,
-            inputs=[views, depth, self._calm, self._raw, self._hidden],
+            inputs=[views, depth, self._calm, self._raw],
+            outputs=[self._hidden, self._quiet],
             device=device,
         )
         self._common = [self._geometry, views, looks, self._rig.lights]
@@ -92,7 +94,7 @@ class Shader:
                 smooth,
                 shares,
                 self._hidden,
-                self._calm,
+                self._quiet,
                 self._buffer.cells,
             ],
             outputs=[rgb],

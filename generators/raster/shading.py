@@ -346,7 +346,7 @@ def shade(
     smooth: wp.array3d(dtype=wp.vec3),
     shares: wp.array3d(dtype=wp.vec2),
     hidden: wp.array3d(dtype=wp.float32),
-    calm: wp.array2d(dtype=wp.int32),
+    quiet: wp.array2d(dtype=wp.int32),
     filled: wp.array2d(dtype=wp.uint32),
     rgb: wp.array3d(dtype=wp.vec3ub),
 ):
@@ -436,7 +436,7 @@ def shade(
                         facing[c, k] = side[c]
                 columns[k] = i
                 lines[k] = j
-            if calm[view, tile] == 0:
+            if quiet[view, tile] == 0:
                 exposed = open_to_sky(depth, hidden, view, columns, lines, z)
             light, look = light_from(
                 geometry, views, looks, lights, view, look, entries, u, v, z, second, third,
