@@ -74,6 +74,57 @@ def seen_at(views: Views, view: int, x: int, y: int, off: wp.vec2) -> wp.vec2:
     return here + across * (off[0] * float(i)) + down * (off[1] * float(j))
 
 
+@wp.func_native("""
+#if defined(__CUDA_ARCH__)
+    const int step = lanes;
+#else
+    const int step = 1;
+#endif
+    const wp::vec3* const from = points.data;
+    wp::vec3* const to = projected.data + shift;
+    for (int i = first; i < end; i += step) {
+        const float x = from[i][0], y = from[i][1], z = from[i][2];
+        // Products stand alone, so that no compiler fuses them with the sums.
+        const float ax = a[0] * x, ay = a[1] * y, az = a[2] * z;
+        const float bx = b[0] * x, by = b[1] * y, bz = b[2] * z;
+        const float cx = c[0] * x, cy = c[1] * y, cz = c[2] * z;
+        const float over_z = 1.0f / (cx + cy + cz + c[3]);
+        const float u = lens[0] * ((ax + ay + az + a[3]) * over_z);
+        const float v = lens[1] * ((bx + by + bz + b[3]) * over_z);
+        to[i][0] = u + lens[2];
+        to[i][1] = v + lens[3];
+        to[i][2] = over_z;
+    }
+""")
+def project_block(
+    points: wp.array(dtype=wp.vec3),
+    first: int,
+    end: int,
+    lanes: int,
+    a: wp.vec4,
+    b: wp.vec4,
+    c: wp.vec4,
+    lens: wp.vec4,
+    shift: int,
+    projected: wp.array(dtype=wp.vec3),
+):
+    """Write u, v and 1/z of some points of an instance; a CPU takes several in one go.
+
+    Args:
+        points: Of all meshes.
+        first: The first of them.
+        end: The one after the last.
+        lanes: Threads of a GPU that share them; a CPU's takes them all.
+        a: First row of the instance's pose in the camera; b, c: the others.
+        b: The second row.
+        c: The third row.
+        lens: fx, fy, cx, cy.
+        shift: From a point to its projection.
+        projected: Where they go.
+    """
+    ...
+
+
 @wp.kernel
 def project(
     geometry: Geometry, views: Views, points: int, lanes: int, projected: wp.array(dtype=wp.vec3)
@@ -87,23 +138,18 @@ def project(
     b = views.X_CS[view, instance, 1]
     c = views.X_CS[view, instance, 2]
     lens = views.lens[view]
-    fx = float(lens[0])
-    fy = float(lens[1])
-    cx = float(lens[2])
-    cy = float(lens[3])
-    ax, ay, az, aw = float(a[0]), float(a[1]), float(a[2]), float(a[3])
-    bx, by, bz, bw = float(b[0]), float(b[1]), float(b[2]), float(b[3])
-    gx, gy, gz, gw = float(c[0]), float(c[1]), float(c[2]), float(c[3])
-    shift = view * points + geometry.shift[instance]
-    end = geometry.block_end[block]
-    i = geometry.block_first[block] + lane
-    while i < end:
-        p = geometry.points[i]
-        over_z = 1.0 / (gx * p[0] + gy * p[1] + gz * p[2] + gw)
-        x = (ax * p[0] + ay * p[1] + az * p[2] + aw) * over_z
-        y = (bx * p[0] + by * p[1] + bz * p[2] + bw) * over_z
-        projected[shift + i] = wp.vec3(fx * x + cx, fy * y + cy, over_z)
-        i += lanes
+    project_block(
+        geometry.points,
+        geometry.block_first[block] + lane,
+        geometry.block_end[block],
+        lanes,
+        wp.vec4(float(a[0]), float(a[1]), float(a[2]), float(a[3])),
+        wp.vec4(float(b[0]), float(b[1]), float(b[2]), float(b[3])),
+        wp.vec4(float(c[0]), float(c[1]), float(c[2]), float(c[3])),
+        wp.vec4(float(lens[0]), float(lens[1]), float(lens[2]), float(lens[3])),
+        view * points + geometry.shift[instance],
+        projected,
+    )
 
 
 @wp.func
