@@ -24,6 +24,7 @@ from generators.exposure import PosesAt, expose, robot_poses
 from generators.labelling import Labeller
 from generators.labels.conventions import Label
 from generators.labels.keypoints import skeleton
+from generators.left_out import left_out
 from generators.optics import IDEAL, Exposure, Optics
 from generators.ranges import Ranges
 from generators.renderer import Frame, Renderer, instances_of, parts_of
@@ -132,6 +133,8 @@ def generate(
     # Before there are workers, so that they do not all compile the same.
     chosen = compile_kernels(device, note)
     scene = read_stage(stage) if isinstance(stage, Path) else stage
+    for line in left_out(scene) if note else ():
+        note(line)
     trajectory = with_followers(scene.robot, trajectory)
     studio = prepare(scene, trajectory.joints, optics.lens)
     with new_dataset(out) as folder, tempfile.TemporaryDirectory() as scrap:

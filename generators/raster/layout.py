@@ -223,7 +223,6 @@ class Sky:
         backdrop: What is seen where nothing is.
         focus_W: Middle of the floor that is seen, m.
         fade_m: Where the floor begins to turn into the backdrop, and where it has.
-        exposure: Everything is multiplied with it.
         lamps: How many lamps the view has.
     """
 
@@ -244,7 +243,6 @@ class Sky:
     backdrop: wp.vec3
     focus_W: wp.vec3
     fade_m: wp.vec2
-    exposure: wp.float32
     lamps: wp.int32
 
 

@@ -91,7 +91,7 @@ class LightRig:
             lighting = scenario.lighting
             sky = self._skies.values[index]
             self._surround(index, lighting)
-            sky["focus_W"], sky["exposure"] = lighting.focus_W, 1.0
+            sky["focus_W"] = lighting.focus_W
             poses = {k: v for k, v in scenario.poses.items() if k not in self._floors}
             sphere = self._casters(scenario)
             cameras = self._place(index, lighting, *sphere)

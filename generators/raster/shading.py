@@ -31,7 +31,7 @@ def behind(lights: Lights, views: Views, view: int, uv: wp.vec2) -> wp.vec3:
     if lights.skies[view].dome < 0:
         return lights.skies[view].backdrop
     ray = ray_of(views, view, uv)
-    return seen_towards(lights, view, ray) * lights.skies[view].exposure
+    return seen_towards(lights, view, ray)
 
 
 GLINTS = wp.constant(0.25)
@@ -121,7 +121,6 @@ def light_from(
     focus = lights.skies[view].focus_W
     fade_m = lights.skies[view].fade_m
     backdrop = lights.skies[view].backdrop
-    exposure = lights.skies[view].exposure
     for k in range(8):
         uv = wp.vec2(u[k], v[k])
         if entries[k] == NOTHING:
@@ -167,7 +166,7 @@ def light_from(
             away = wp.sqrt(x * x + y * y)
             fade[k] = wp.min((away - fade_m[0]) / (fade_m[1] - fade_m[0]), 1.0)
     light = lit(lights, view, points, p_W)
-    keep = (Row(1.0) - fade) * exposure
+    keep = Row(1.0) - fade
     for c in range(3):
         light[c] = wp.cw_mul(light[c], keep)
         light[c + 3] = wp.cw_mul(light[c + 3] + emissive[c], keep) + fade * backdrop[c]
