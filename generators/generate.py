@@ -133,8 +133,9 @@ def generate(
     # Before there are workers, so that they do not all compile the same.
     chosen = compile_kernels(device, note)
     scene = read_stage(stage) if isinstance(stage, Path) else stage
-    for line in left_out(scene) if note else ():
-        note(line)
+    if note is not None:
+        for line in left_out(scene):
+            note(line)
     trajectory = with_followers(scene.robot, trajectory)
     studio = prepare(scene, trajectory.joints, optics.lens)
     with new_dataset(out) as folder, tempfile.TemporaryDirectory() as scrap:
