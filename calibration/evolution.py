@@ -35,6 +35,7 @@ from envs.errors import CalibrationError
 from envs.stage.scene import Scene
 from envs.stage.tree import reduce_tree
 from envs.telemetry.trajectory import Trajectory
+from envs.world.encoders import from_readings
 
 Engine = Literal["twin", "bullet"]
 """Whose rollouts candidates are tried on: the fast twin's, or PyBullet's."""
@@ -89,6 +90,7 @@ def fit_cmaes(
             is of another search.
         StageError: A joint has no drive.
     """
+    trajectory = from_readings(scene.robot, trajectory)
     data = cut_segments(scene, trajectory, train_end_s=np.inf, count=segments)
     whole = cut_runs(scene, trajectory)
     coordinates = start_coordinates(scene, trajectory, data)

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from calibration.markers import KINDS, Marker, first_guess
-from calibration.result import CalibrationResult, Parameter
+from calibration.result import SCREW, CalibrationResult, Parameter
 from calibration.uncertainty import prior_share
 from envs.errors import CalibrationError, unknown
 from envs.frames import Pose
@@ -34,7 +34,6 @@ OFFSET, SHIFT_M, TURN_RAD = 0.1, 0.02, 0.05
 """Standard deviations of the prior: an offset (rad or m), and a joint frame's screw."""
 PLACE_M, PLACE_RAD = 10.0, 3.0
 """The same of where camera and marker are: as good as nothing."""
-SCREW = ("x", "y", "z", "rx", "ry", "rz")
 PRECISION = {"position": 1e-3, "turn": 2e-3, "pixel": 1.0}
 """Where the estimate of the measurement's noise starts, m, rad and pixels."""
 ROUNDS, STEPS = 4, 30
@@ -206,15 +205,22 @@ class _Model:
             model = replace(model, whiten=model.whiten / np.maximum(scale, 1e-9))
         return model, model.solve(p, marker)
 
-    def errors(self, p: Float[np.ndarray, "params"], marker: Marker) -> dict[str, float]:
-        """Return the root mean square of what is measured: m, rad or pixels, over its vector."""
+    def distances(
+        self, p: Float[np.ndarray, "params"], marker: Marker
+    ) -> dict[str, Float[np.ndarray, "pose"]]:
+        """Return how far each pose is from what was measured: m, rad or pixels."""
         r = self.values(p, marker).reshape(len(marker.q), -1) / self.whiten
         kinds = np.array(marker.kinds)
         return {
-            f"{kind}_{unit}": float(np.sqrt((r[:, kinds == kind] ** 2).sum(1).mean()))
+            f"{kind}_{unit}": np.linalg.norm(r[:, kinds == kind], axis=1)
             for kind, unit in KINDS.items()
             if kind in marker.kinds
         }
+
+    def errors(self, p: Float[np.ndarray, "params"], marker: Marker) -> dict[str, float]:
+        """Return the root mean squares of the distances."""
+        found = self.distances(p, marker)
+        return {kind: float(np.sqrt((d**2).mean())) for kind, d in found.items()}
 
 
 def fit_kinematics(
@@ -304,6 +310,19 @@ def fit_kinematics(
             "unknown": open_ones,
         },
     )
+
+
+def stage_errors(
+    scene: Scene, joints: Sequence[str], train: Marker, heldout: Marker, body: str
+) -> dict[str, Float[np.ndarray, "pose"]]:
+    """Return how far a stage, as it stands, is from each held-out measurement: m, rad or pixels.
+
+    Camera and marker, of which a stage says nothing, are fitted to the training part.
+    """
+    tree = reduce_tree(scene.robot, joints, scene.gravity_mps2)
+    model, zero = _stage(scene, tree, train, body)
+    model, p = model.fit(zero, train)
+    return model.distances(p, heldout)
 
 
 def _stage(

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
+from scipy.linalg import expm
 
-from calibration.result import INERTIAL, CalibrationResult, Parameter
-from envs.stage.layers import OVERRIDABLE, InertialValue, Value, write_overrides
+from calibration.result import INERTIAL, SCREW, CalibrationResult, Parameter
+from envs.frames import Pose
+from envs.stage.layers import OVERRIDABLE, FrameValue, InertialValue, Value, write_overrides
 from envs.stage.scene import Inertial
 
 OF_ONE_ROBOT = ("torque_offset", "spring", "torque_lag_s", "encoder_offset")
@@ -50,8 +53,40 @@ def write_calibration(path: Path, stage: Path, result: CalibrationResult) -> Pat
         for name, inertial in result.inertials.items()
     }
     return write_overrides(
-        path, stage=stage, joints=joints, bodies=bodies, metadata=_flat(result.provenance)
+        path,
+        stage=stage,
+        joints=joints,
+        bodies=bodies,
+        frames=_frames(result),
+        metadata=_flat(result.provenance),
     )
+
+
+def _frames(result: CalibrationResult) -> dict[str, FrameValue]:
+    """Return joint → how its frame moves, for the joints that a fit moved it of."""
+    found: dict[str, FrameValue] = {}
+    for name in result.parameters:
+        joint, _, field = name.partition(".")
+        if field == f"frame.{SCREW[0]}":
+            screw = [result.parameters[f"{joint}.frame.{part}"] for part in SCREW]
+            std = np.array([p.std for p in screw])
+            found[joint] = FrameValue(
+                screw_motion(np.array([p.value for p in screw])),
+                std_m=std[:3],
+                std_rad=std[3:],
+                method=screw[0].method,
+                n=screw[0].n,
+            )
+    return found
+
+
+def screw_motion(screw: Float[np.ndarray, "6"]) -> Pose:
+    """Return the rigid motion of a screw (v, ω), m and rad."""
+    v, w = screw[:3], screw[3:]
+    W = np.array([[0, -w[2], w[1]], [w[2], 0, -w[0]], [-w[1], w[0], 0]])
+    M = np.zeros((4, 4))
+    M[:3, :3], M[:3, 3] = W, v
+    return np.asarray(expm(M))
 
 
 def _inertial_value(

@@ -6,7 +6,7 @@ or `u v`, where a point was detected in the image, in pixels.
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,7 +152,13 @@ def _nearest_rotation(M: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
 
 
 def read_markers(
-    path: Path, joints: Sequence[str], intrinsics: Sequence[float] | None = None
+    path: Path,
+    joints: Sequence[str],
+    intrinsics: Sequence[float] | None = None,
+    *,
+    names: Mapping[str, str] | None = None,
+    factors: Mapping[str, float] | None = None,
+    ignore: Collection[str] = (),
 ) -> tuple[Marker, tuple[str, ...]]:
     """Read a file of measurements.
 
@@ -160,6 +166,9 @@ def read_markers(
         path: A CSV, see above.
         joints: Those of the stage that move, in its order.
         intrinsics: fx, fy, cx, cy, pixels, where the file has u and v.
+        names: The file's name of a column → a joint's, or one of x, y, z and so on.
+        factors: Joint, or one of x, y, z → factor to SI; 1 where none is given.
+        ignore: Columns that are not read, by the file's names.
 
     Returns:
         The measurements, and the joints that the file has, in the stage's order.
@@ -172,14 +181,23 @@ def read_markers(
             rows = list(csv.reader(lines))
     except (OSError, UnicodeDecodeError) as error:
         raise CalibrationError(f"no file of measured poses can be read: {error}") from error
-    head = [name.strip() for name in rows[0]] if rows else []
+    called = [name.strip() for name in rows[0]] if rows else []
+    for name in (*(names or {}), *ignore):
+        if name not in called:
+            raise CalibrationError(unknown("column", name, called, where=str(path)))
+    head = [(names or {}).get(name, name) for name in called if name not in ignore]
+    if len(set(head)) < len(head):
+        raise CalibrationError(f"{path}: a column is there twice: {', '.join(head)}")
+    kept = [k for k, name in enumerate(called) if name not in ignore]
     measured = [*POSITION, *TURN, *PIXEL]
     found = tuple(j for j in joints if j in head)
     for name in head:
         if name not in measured and name not in joints:
             raise CalibrationError(unknown("column", name, [*joints, *measured], where=str(path)))
     try:
-        table = np.array([[float(cell) for cell in row] for row in rows[1:] if row])
+        poses = [row for row in rows[1:] if row]
+        whole = all(len(row) == len(called) for row in poses)
+        table = np.array([[float(row[k]) for k in kept] for row in poses if whole])
     except ValueError as error:
         raise CalibrationError(f"{path}: a cell is no number: {error}") from error
     if not found or table.ndim != 2 or table.shape[1] != len(head):
@@ -188,11 +206,12 @@ def read_markers(
             "needed, and as many numbers in each line below it"
         )
 
-    def columns(names: Sequence[str]) -> np.ndarray | None:
-        given = [name for name in names if name in head]
-        if given and len(given) < len(names):
-            raise CalibrationError(f"{path}: {', '.join(names)} belong together; found {given}")
-        return table[:, [head.index(name) for name in names]] if given else None
+    def columns(wanted: Sequence[str]) -> np.ndarray | None:
+        given = [name for name in wanted if name in head]
+        if given and len(given) < len(wanted):
+            raise CalibrationError(f"{path}: {', '.join(wanted)} belong together; found {given}")
+        factor = np.array([(factors or {}).get(name, 1.0) for name in wanted])
+        return table[:, [head.index(name) for name in wanted]] * factor if given else None
 
     q, turn = columns(found), columns(TURN)
     assert q is not None, "found is not empty"

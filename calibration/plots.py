@@ -68,6 +68,24 @@ def signals(
     return png(figure)
 
 
+def poses(errors: Mapping[str, Float[np.ndarray, "pose"]], label: str) -> bytes:
+    """Draw the error of each pose, those of the stage as it was beside the calibrated ones.
+
+    Args:
+        errors: Name ("nominal", "calibrated") → error of each pose.
+        label: What they are and their unit.
+    """
+    figure, axes = figure_of(1, width_in=10.0, height_in=2.4)
+    width = 0.8 / len(errors)
+    for k, (name, values) in enumerate(errors.items()):
+        at = np.arange(len(values)) + (k - (len(errors) - 1) / 2) * width
+        axes[0].bar(at, values, width, color=COLOURS.get(name, "#888888"), label=name)
+    axes[0].set_ylabel(label, fontsize=8)
+    axes[0].set_xlabel("held-out pose", fontsize=8)
+    axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, frameon=False)
+    return png(figure)
+
+
 def _stretches(
     t_s: Float[np.ndarray, "time"], chosen: Bool[np.ndarray, "time"]
 ) -> list[tuple[float, float]]:

@@ -29,6 +29,9 @@ INERTIAL = {
 }
 """Fields of "body.inertial.…" and their units; the inertia is about the centre of mass."""
 
+SCREW = ("x", "y", "z", "rx", "ry", "rz")
+"""Parts of "joint.frame.…", m and rad: the screw that moves the joint's frame in its parent."""
+
 
 @dataclass(frozen=True)
 class Parameter:

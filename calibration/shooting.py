@@ -22,6 +22,7 @@ from calibration.unknowns import Unknowns, groups_of, held_by
 from envs.stage.scene import Scene
 from envs.stage.tree import reduce_tree
 from envs.telemetry.trajectory import Trajectory
+from envs.world.encoders import from_readings
 
 SEGMENTS = 4
 """Short ones, for the first rounds."""
@@ -66,6 +67,7 @@ def fit_lm(
     """
     report = progress or (lambda done, total: None)
     total = SHORT_ROUNDS + LONG_ROUNDS
+    trajectory = from_readings(scene.robot, trajectory)
     short = cut_segments(scene, trajectory, train_end_s=np.inf, count=SEGMENTS)
     whole = cut_runs(scene, trajectory)
     tree = reduce_tree(scene.robot, trajectory.joints, scene.gravity_mps2)

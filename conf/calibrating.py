@@ -17,6 +17,7 @@ from calibration.layer import for_another, write_calibration
 from calibration.result import CalibrationResult, combine
 from calibration.shooting import fit_lm
 from calibration.validation import blocked_folds
+from conf.choosing import choose
 from conf.outcome import Calibrated, Prepared
 from conf.preparing import rig
 from conf.schema import Loss, Method, configuration_hash
@@ -46,9 +47,8 @@ def calibrate(session: Session, fitted: tuple[Prepared, ...]) -> Calibrated:
             + ", ".join(f.recording.name for f in fitted)
         )
     data = fitted[0]
-    methods, reasons = _choose(session.config.method, data)
-    for reason in reasons:
-        session.note(reason)
+    methods, reason = choose(session.config, data)
+    session.note(reason)
     provenance = {
         "recording": data.recording.name,
         "data_sha256": dict(data.recording.sha256),
@@ -77,7 +77,7 @@ def calibrate(session: Session, fitted: tuple[Prepared, ...]) -> Calibrated:
     result.write(session.directory / "calibration.json")
     layer = write_calibration(session.directory / "calibration.usda", data.stage, result)
     stage = rig(session, "calibrated.usda", layer, robot=data.robot)
-    return Calibrated(data, found, result, layer, stage, reasons, cpu_s)
+    return Calibrated(data, found, result, layer, stage, (reason,), cpu_s)
 
 
 def layer_for(session: Session, fit: Calibrated, judged: Prepared) -> Path:
@@ -92,35 +92,8 @@ def layer_for(session: Session, fit: Calibrated, judged: Prepared) -> Path:
     return write_calibration(path, judged.stage, for_another(fit.result))
 
 
-def _choose(method: Method, data: Prepared) -> tuple[list[Method], tuple[str, ...]]:
-    """Return the methods to run, and why these.
-
-    Raises:
-        CalibrationError: The recording lacks what they need.
-    """
-    lacks = {
-        Method.torch: "measured effort" if data.motion is None else "",
-        Method.lm: "recorded commands" if data.trajectory.q_command is None else "",
-        Method.cmaes: "recorded commands" if data.trajectory.q_command is None else "",
-    }
-    wanted = [Method.torch, Method.lm] if method is Method.auto else [method]
-    possible = [m for m in wanted if not lacks[m]]
-    if not possible:
-        needs = "; ".join(f"{m.name} needs {lacks[m]}" for m in wanted)
-        raise CalibrationError(f"recording '{data.recording.name}' cannot calibrate: {needs}")
-    if method is not Method.auto:
-        return possible, (f"method {method.name}, as asked for",)
-    why = {
-        Method.torch: "effort was measured, which tells inertias, friction and rotors directly",
-        Method.lm: "commands were recorded, which tell drive gains and delay by rollouts",
-    }
-    reasons = [f"method {m.name}: {why[m]}" for m in possible]
-    reasons += [f"method {m.name} is left out: it needs {lacks[m]}" for m in wanted if lacks[m]]
-    return possible, tuple(reasons)
-
-
 def _torque(session: Session, data: Prepared, provenance: Mapping[str, Any]) -> CalibrationResult:
-    assert data.motion is not None, "checked by _choose"
+    assert data.motion is not None, "checked by choose"
     with session.stage("calibrate_torch", "identify from torque (torch)"):
         result = fit_torque(
             data.scene,
@@ -145,7 +118,7 @@ def _loss(session: Session) -> torque_fit.Loss:
 
 def _folds(session: Session, data: Prepared) -> list[list[float]]:
     """Return the held-out torque errors (N·m or N, per joint) of each fold of the training part."""
-    assert data.motion is not None, "checked by _choose"
+    assert data.motion is not None, "checked by choose"
     reach = math.ceil(reach_s(data.cutoff_hz) / data.trajectory.dt_s)
     errors = []
     folds = blocked_folds(data.train, session.config.calibration.folds, reach)
@@ -172,6 +145,7 @@ def _least_squares(
         result = fit_lm(
             scene,
             data.training,
+            shared=config.calibration.shared,
             inertias=config.calibration.inertias,
             payload=config.calibration.payload,
             workers=config.workers,

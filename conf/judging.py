@@ -36,6 +36,7 @@ def judge(session: Session, outcome: Outcome) -> Verdict:
     settle(
         session,
         verdict,
+        reasons=list(outcome.fit.reasons),
         judged_on=[j.data.recording.name for j in outcome.judged],
         whiteness={j.data.recording.name: residual_whiteness(j) for j in outcome.judged},
     )

@@ -22,6 +22,7 @@ from envs.telemetry.quality import check
 from envs.telemetry.read import read
 from envs.telemetry.recording import Recording
 from envs.telemetry.synchrony import synchronise
+from envs.world.encoders import from_readings
 
 SAMPLES_PER_PERIOD = 8
 """Of the highest frequency that is used: linear interpolation then takes (π/8)²/3 = 5 % off it."""
@@ -45,6 +46,12 @@ def prepare_all(session: Session) -> Data:
     own, split = prepare(session), session.config.split()
     fitted = tuple(_other(session, name, trains=True) for name in split.trains_on) or (own,)
     judging = tuple(_other(session, name, trains=False) for name in split.judged_on) or (own,)
+    names = list({id(p): p.recording.name for p in (own, *fitted, *judging)}.values())
+    for name in names:
+        if names.count(name) > 1:
+            raise RecordingError(
+                f"two recordings of the run are called '{name}': give one of them another 'name'"
+            )
     for other in (*fitted, *judging):
         if other.trajectory.joints != fitted[0].trajectory.joints:
             raise RecordingError(
@@ -96,7 +103,13 @@ def _prepare(session: Session, described: RecordingConfig, robot: str, stage_nam
     joints = [j for j in scene.robot.joints if j.kind != "fixed"]
     with session.stage(f"check{of}", "check it and put it on one clock"):
         limits = {
-            j.name: Limits(j.lower, j.upper, j.velocity_limit, j.effort_limit) for j in joints
+            j.name: Limits(
+                j.lower - j.encoder_offset,
+                j.upper - j.encoder_offset,
+                j.velocity_limit,
+                j.effort_limit,
+            )
+            for j in joints
         }
         findings = check(recording, joints=list(limits), limits=limits)
         trajectory = align(recording, [j.name for j in joints])
@@ -124,7 +137,9 @@ def _prepare(session: Session, described: RecordingConfig, robot: str, stage_nam
         cutoff_hz=cutoff_hz,
         motion=None
         if trajectory.tau is None
-        else motion(trajectory, cutoff_hz=cutoff_hz, trim_s=options.trim_s),
+        else motion(
+            from_readings(scene.robot, trajectory), cutoff_hz=cutoff_hz, trim_s=options.trim_s
+        ),
         trains=none,
         judges=none,
         individual=described.individual,

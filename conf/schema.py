@@ -66,6 +66,7 @@ class Method(Enum):
     lm = "lm"
     cmaes = "cmaes"
     servo = "servo"
+    kinematics = "kinematics"
 
 
 class Engine(Enum):
@@ -91,6 +92,8 @@ class CalibrationConfig:
     cmaes_generations: int = 30
     cmaes_candidates: int = 12
     cmaes_engine: Engine = Engine.twin
+    shared: list[str] = field(default_factory=list)
+    geometry: bool = False
     inertias: list[str] = field(default_factory=list)
     payload: str | None = None
 
@@ -223,7 +226,7 @@ class Config:
             raise ConfigError(unknown("robot", self.robot, robots, where="the catalogue"))
         if self.scene not in catalog.SCENES:
             raise ConfigError(unknown("scene", self.scene, catalog.SCENES, where="the catalogue"))
-        self.recording.source()
+        self._check_recording()
         self.optics()
         self._check_split()
         between("seed", self.seed, 0, 2**63 - 1)
@@ -237,9 +240,30 @@ class Config:
         """
         return optics(self.camera, self.sensor, self.images.width, self.images.height)
 
+    def _check_recording(self) -> None:
+        marker, wanted = self.recording.marker, self.method is Method.kinematics
+        if marker is None:
+            self.recording.source()
+            if wanted:
+                raise ConfigError(
+                    f"method kinematics needs measured poses of a marker: recording "
+                    f"'{self.recording.name}' has no 'marker' (docs/calibration.md)"
+                )
+            return
+        marker.check()
+        if self.recording.streams or self.recording.format != "csv":
+            raise ConfigError("a recording with a 'marker' is a table: format csv, and no streams")
+        if self.task is not Task.calibrate or not (wanted or self.method is Method.auto):
+            raise ConfigError(
+                f"recording '{self.recording.name}' holds poses of a marker, which only "
+                "task=calibrate with method=kinematics or method=auto can use"
+            )
+
     def _check_split(self) -> None:
         by_metadata = [p for p in (self.split().train, self.split().test) if p and p.metadata]
-        if by_metadata and self.method is not Method.servo:
+        runs = self.method is Method.servo
+        runs |= self.method is Method.auto and self.recording.servo is not None
+        if by_metadata and not runs:
             raise ConfigError(
                 f"recording.train and recording.test choose by metadata with method=servo only, "
                 f"not with method={self.method.name}"
@@ -286,7 +310,9 @@ def typed(composed: DictConfig) -> Config:
 
 
 def named_recording(config: Config, name: str) -> RecordingConfig:
-    """Return another recording by its name in conf/recording, read from the same folder.
+    """Return another recording by its name in conf/recording, or that of an adopted file.
+
+    It is read from the same folder, and is of the same robot where it names none.
 
     Raises:
         HydraException: There is none of that name; the message lists what there is.
@@ -295,6 +321,10 @@ def named_recording(config: Config, name: str) -> RecordingConfig:
     loader = GlobalHydra.instance().config_loader()
     composed = loader.load_configuration("config", [f"recording={name}"], run_mode=RunMode.RUN)
     composed.recordings_dir = config.recordings_dir
+    composed.task, composed.method = config.task, config.method
+    if not OmegaConf.select(composed, "recording.robot"):
+        # Another log of a user's own robot need not name it again.
+        composed.recording.robot = config.robot
     return typed(composed).recording
 
 

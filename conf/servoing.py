@@ -31,7 +31,7 @@ from envs.telemetry.alignment import align
 from envs.telemetry.read import read
 
 
-def calibrate(session: Session) -> None:
+def calibrate(session: Session, reason: str) -> None:
     """Identify the servo, write layer, JSON and report."""
     config = session.config
     with session.stage("stage", f"compose {config.robot} in {config.scene}"):
@@ -64,9 +64,10 @@ def calibrate(session: Session) -> None:
     joints = heldout[0].trajectory.joints
     before, error = (np.array(result.metrics[f"{k}_mae_rad"]) for k in ("nominal", "heldout"))
     verdict = Verdict(joints, (Comparison("position", before, error, decides=True),))
-    settle(session, verdict, judged_on=[run.name for run in heldout])
+    settle(session, verdict, reasons=[reason], judged_on=[run.name for run in heldout])
     session.metrics |= {
         "recording": config.recording.name,
+        "reasons": [reason],
         "joints": list(joints),
         "versions": versions(),
         "parameters": {

@@ -34,9 +34,9 @@ def metrics(outcome: Outcome) -> dict[str, Any]:
         figures["rollouts"] = sum(r.metrics.get("rollouts", 0) for r in fit.by_method.values())
         figures["fit_cpu_s"] = fit.cpu_s
         figures["reasons"] = list(fit.reasons)
-        figures["parameters"] = _values(fit.result)
+        figures["parameters"] = values_of(fit.result)
         figures["methods"] = {
-            name: {"metrics": dict(result.metrics), "parameters": _values(result)}
+            name: {"metrics": dict(result.metrics), "parameters": values_of(result)}
             for name, result in fit.by_method.items()
         }
         if outcome.truth is not None:
@@ -49,7 +49,8 @@ def metrics(outcome: Outcome) -> dict[str, Any]:
     return figures
 
 
-def _values(result: CalibrationResult) -> dict[str, dict[str, Any]]:
+def values_of(result: CalibrationResult) -> dict[str, dict[str, Any]]:
+    """Return parameter → value, deviation and interval, as `metrics.json` has them."""
     return {
         key: {
             "value": p.value,

@@ -10,6 +10,7 @@ from calibration.residuals import rmse
 from calibration.truth import read_truth
 from conf import looking, page, summary
 from conf.auditing import rasterizer, validate
+from conf.choosing import alone
 from conf.doctor import doctor
 from conf.exit_code import SALVAGED, WHOLE
 from conf.judging import judge, refuse
@@ -68,10 +69,14 @@ def _replay(session: Session) -> None:
 
 
 def _calibrate(session: Session) -> None:
-    if session.config.method is Method.servo:
-        from conf import servoing
+    chosen = alone(session.config)
+    if chosen is not None:
+        from conf import kinematics, servoing
 
-        servoing.calibrate(session)
+        method, reason = chosen
+        session.note(reason)
+        make = servoing.calibrate if method is Method.servo else kinematics.calibrate
+        make(session, reason)
         return
     outcome = _before_and_after(session)
     verdict = judge(session, outcome)

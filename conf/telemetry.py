@@ -1,11 +1,18 @@
 """The keys that describe a recording: its file, its streams and signals, what trains and judges."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from omegaconf import MISSING
 
+from envs.errors import RecordingError, unknown
 from envs.telemetry.source import RecordingSource, recording_source
+
+ANGLES = {"rad": 1.0, "deg": math.pi / 180}
+LENGTHS = {"m": 1.0, "mm": 1e-3}
+MEASURED = ("x", "y", "z", "qw", "qx", "qy", "qz", "u", "v")
+"""What a table of a marker's poses may hold beside joints."""
 
 
 @dataclass
@@ -53,6 +60,47 @@ class ServoConfig:
 
 
 @dataclass
+class MarkerConfig:
+    """A table of a marker's measured poses instead of streams: for `method=kinematics`.
+
+    Attributes:
+        body: The body that carries it.
+        angle_unit: Of turning joints.
+        length_unit: Of positions and sliding joints.
+        columns: The table's name of a column → x, y, z, qw, qx, qy, qz, u or v.
+        ignore: Columns that are not read, such as a time.
+        intrinsics: fx, fy, cx, cy of the camera, pixels, where the table has u and v.
+    """
+
+    body: str = MISSING
+    angle_unit: str = "rad"
+    length_unit: str = "m"
+    columns: dict[str, str] = field(default_factory=dict)
+    ignore: list[str] = field(default_factory=list)
+    intrinsics: list[float] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Refuse what no table can mean.
+
+        Raises:
+            RecordingError: A unit or a column is unknown, or numbers are missing.
+        """
+        for key, value, allowed in (
+            ("angle_unit", self.angle_unit, ANGLES),
+            ("length_unit", self.length_unit, LENGTHS),
+        ):
+            if value not in allowed:
+                raise RecordingError(unknown("unit", value, allowed, where=f"marker.{key}"))
+        for column in self.columns.values():
+            if column not in MEASURED:
+                raise RecordingError(unknown("column", column, MEASURED, where="marker.columns"))
+        if len(self.intrinsics) not in (0, 4):
+            raise RecordingError(
+                f"marker.intrinsics must be fx, fy, cx, cy; found {self.intrinsics}"
+            )
+
+
+@dataclass
 class RecordingConfig:
     """A recording, how to read it, the robot that made it, and what of it trains and judges.
 
@@ -72,6 +120,7 @@ class RecordingConfig:
     test: Any = None
     runs: list[str] = field(default_factory=list)
     servo: ServoConfig | None = None
+    marker: MarkerConfig | None = None
 
     def source(self) -> RecordingSource:
         """Return the checked description that the readers take.

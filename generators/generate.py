@@ -17,6 +17,7 @@ from envs.errors import ConfigError
 from envs.stage.reader import read_stage
 from envs.stage.scene import Scene
 from envs.telemetry.trajectory import Trajectory
+from envs.world.encoders import from_readings
 from generators.dataset import File, new_dataset, png, write_json, write_picture
 from generators.depth_sensor import measured_depth
 from generators.distributions import stream
@@ -107,7 +108,7 @@ def generate(
 
     Args:
         stage: The calibrated twin.
-        trajectory: The recording that the poses are taken from.
+        trajectory: The recording that the poses are taken from, as the encoders read it.
         out: Folder of the data set; must not exist, or be empty.
         images: How many pictures.
         seed: Equal seeds give equal bytes.
@@ -136,7 +137,7 @@ def generate(
     if note is not None:
         for line in left_out(scene):
             note(line)
-    trajectory = with_followers(scene.robot, trajectory)
+    trajectory = with_followers(scene.robot, from_readings(scene.robot, trajectory))
     studio = prepare(scene, trajectory.joints, optics.lens)
     with new_dataset(out) as folder, tempfile.TemporaryDirectory() as scrap:
         textures = write_textures(Path(scrap), seed)

@@ -14,10 +14,11 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from jaxtyping import Float
 
 from envs.errors import StageError, unknown
-from envs.frames import Pose
-from envs.stage.attributes import CUSTOM_DATA, JOINT_FIELDS, write_exact
+from envs.frames import Pose, from_quaternion, to_quaternion
+from envs.stage.attributes import CUSTOM_DATA, JOINT_FIELDS, read_exact, write_exact
 from envs.stage.guard import asset_root, check_layers
 from envs.stage.joints import SIGNED
 from envs.stage.mass import six_numbers, write_inertial
@@ -81,6 +82,25 @@ class InertialValue:
     n: int | None = None
 
 
+@dataclass(frozen=True)
+class FrameValue:
+    """An identified motion of a joint's frame in its parent.
+
+    Attributes:
+        X_JJ: Pose of the frame as it is, seen from where the stage has it.
+        std_m: Standard deviation of its position, along the axes of the stage's frame, m.
+        std_rad: Of its rotation about them, rad.
+        method: How it was found.
+        n: Number of poses that it rests on.
+    """
+
+    X_JJ: Pose
+    std_m: Float[np.ndarray, "3"] | None = None
+    std_rad: Float[np.ndarray, "3"] | None = None
+    method: str = ""
+    n: int | None = None
+
+
 def write_rig(
     path: Path, *, scene: Path | None, robot: Path, sublayers: Sequence[Path] = ()
 ) -> Path:
@@ -135,6 +155,7 @@ def write_overrides(
     stage: Path,
     joints: Mapping[str, Mapping[str, Value]],
     bodies: Mapping[str, Mapping[str, InertialValue]] | None = None,
+    frames: Mapping[str, FrameValue] | None = None,
     metadata: Mapping[str, str | float | int] | None = None,
 ) -> Path:
     """Write identified values as a layer of `over`s that goes above `stage`.
@@ -148,6 +169,7 @@ def write_overrides(
         stage: The stage that holds the robot; values are checked against it.
         joints: Joint name → field (one of OVERRIDABLE) → value.
         bodies: Body name → {"inertial": value}.
+        frames: Joint name → how its frame in the parent moves.
         metadata: Goes to the layer's customLayerData["twin"]: hashes, versions, date.
 
     Returns:
@@ -171,6 +193,9 @@ def write_overrides(
             _write_field(prim, joint, field, value, units)
     transforms = Transforms(units)
     named = {body.name: body for body in robot.bodies}
+    for name, frame in (frames or {}).items():
+        joint = robot.joint(name)
+        _write_frame(_target(usd, joint.prim), joint, named[joint.child].prim, frame, transforms)
     for name, quantities in (bodies or {}).items():
         if name not in named:
             raise StageError(unknown("body", name, named, where="the stage"))
@@ -297,6 +322,32 @@ def _write_field(prim: Any, joint: Joint, field: str, value: Value, units: Units
     attribute = write_exact(prim, name, number / factor, always=True)
     std = None if value.std is None else float(value.std) / factor
     _annotate(attribute, std, value.method, value.n)
+
+
+def _write_frame(
+    prim: Any, joint: Joint, child: str, value: FrameValue, transforms: Transforms
+) -> None:
+    """Move a joint's frame on the side that does not hold the child."""
+    if joint.dof not in ("angular", "linear") or not np.isfinite(value.X_JJ).all():
+        raise StageError(
+            f"the frame of joint '{joint.name}' cannot be moved: it must be finite, and the joint "
+            f"the only degree of freedom of {joint.prim}"
+        )
+    from pxr import Vt
+
+    held = [prim.GetRelationship(f"physics:body{side}").GetTargets() for side in (0, 1)]
+    side = 1 if held[0] and held[0][0].HasPrefix(child) else 0
+    position, rotation = (f"physics:local{part}{side}" for part in ("Pos", "Rot"))
+    p, wxyz = read_exact(prim, position, (3,)), read_exact(prim, rotation, (4,))
+    R = np.eye(3) if wxyz is None or not wxyz.any() else from_quaternion(wxyz)
+    scale = np.full(3, transforms.units.length_m)
+    if held[side]:
+        scale *= transforms.frame(prim.GetStage().GetPrimAtPath(held[side][0]))[1]
+    moved = (np.zeros(3) if p is None else p) + R @ value.X_JJ[:3, 3] / scale
+    turned = to_quaternion(R @ value.X_JJ[:3, :3])
+    for name, what, std in ((position, moved, value.std_m), (rotation, turned, value.std_rad)):
+        deviation = None if std is None else Vt.DoubleArray([float(x) for x in std])
+        _annotate(write_exact(prim, name, what, always=True), deviation, value.method, value.n)
 
 
 def _write_body(prim: Any, name: str, value: InertialValue, transforms: Transforms) -> None:

@@ -1,4 +1,7 @@
-"""Play a recording back on the twin: its poses imposed, or its commands obeyed."""
+"""Play a recording back on the twin: its poses imposed, or its commands obeyed.
+
+Positions go in and come out as the encoders read them; see `encoders`.
+"""
 
 from collections.abc import Callable
 
@@ -12,6 +15,7 @@ from envs.telemetry.filtering import lowpass
 from envs.telemetry.trajectory import Trajectory
 from envs.world.actuators import ActuatorParameters, delayed_commands, simulate
 from envs.world.bullet import BulletWorld
+from envs.world.encoders import from_readings, to_readings
 from envs.world.sensing import sensor_torque
 
 START_CUTOFF_HZ = 20.0
@@ -66,7 +70,7 @@ def replay_kinematic(
     """
     robot, names = scene.robot, stage_columns(scene, trajectory)
     joints = [robot.joint(name) for name in names]
-    q, qd = smooth_state(trajectory, cutoff_hz)
+    q, qd = smooth_state(from_readings(robot, trajectory), cutoff_hz)
     qdd = np.gradient(qd, trajectory.dt_s, axis=0)
     tree = reduce_tree(robot, names, scene.gravity_mps2)
     tau = sensor_torque(tree, joints, q, qd, qdd, trajectory.dt_s)
@@ -112,22 +116,25 @@ def replay_dynamic(
         )
     names = stage_columns(scene, trajectory)
     parameters = ActuatorParameters.from_joints(scene.robot, names)
-    q, qd = smooth_state(trajectory, START_CUTOFF_HZ)
+    moved = from_readings(scene.robot, trajectory)
+    assert moved.q_command is not None, "checked above"
+    q, qd = smooth_state(moved, START_CUTOFF_HZ)
     steps, dt_s = len(trajectory.t_s) - 1, trajectory.dt_s
     start = np.zeros(1, int)
-    commands = delayed_commands(trajectory.q_command, start, steps, parameters.delay_s, dt_s)
+    commands = delayed_commands(moved.q_command, start, steps, parameters.delay_s, dt_s)
     with BulletWorld(scene, joints=names, colliders=False, dt_s=dt_s) as world:
         rollout = simulate(world, parameters, commands, q[:1], qd[:1], progress=progress)
     broken = ~np.isfinite([rollout.q, rollout.qd, rollout.tau]).all(axis=(0, 2, 3))
     if broken.any():
         at_s = trajectory.t_s[int(np.argmax(broken))]
         raise StageError(f"{scene.robot.prim}: the simulated motion diverges at {at_s:.3f} s")
-    return Trajectory(
+    simulated = Trajectory(
         t_s=trajectory.t_s,
         joints=names,
         q=rollout.q[:, 0],
         qd=rollout.qd[:, 0],
         tau=rollout.tau[:, 0],
-        q_command=trajectory.q_command,
+        q_command=moved.q_command,
         valid=trajectory.valid,
     )
+    return to_readings(scene.robot, simulated)

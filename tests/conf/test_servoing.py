@@ -92,7 +92,7 @@ def test_a_gain_is_held_out_by_what_its_files_say(logs: Path, tmp_path: Path) ->
 def test_what_is_missing_is_one_line(logs: Path, tmp_path: Path) -> None:
     for overrides, message in (
         ([*where(logs), "recording.test={kp: 99}"], "none of the 6 runs has kp=99"),
-        (["recording.test={kp: 99}"], "choose by metadata with method=servo only"),
+        (["method=lm", "recording.test={kp: 99}"], "choose by metadata with method=servo only"),
     ):
         out = tmp_path / "out"
         code, _, stderr = run(tmp_path, *overrides, f"hydra.run.dir={out}")
