@@ -4,8 +4,9 @@ Each joint moves along a finite Fourier series (Swevers, Ganseman, Tükel, De Sc
 Brussel, Optimal robot excitation and identification, IEEE Transactions on Robotics and Automation
 13, 1997, eq. 7): periodic, so that periods can be averaged, and limited in band. Its coefficients
 are searched by CMA-ES for the largest log-determinant of the information about the base parameters,
-armature and friction (D-optimality); whatever the search asks for is scaled down until position,
-velocity, acceleration, torque and clearance are within their limits.
+armature and friction (D-optimality), from one sine a joint on; whatever the search asks for is
+scaled down until position, velocity, acceleration and torque are within their limits, and motions
+that bring parts too close lose against all that do not.
 """
 
 from collections.abc import Callable
@@ -33,6 +34,12 @@ WIDEST_RAD, FASTEST, STRONGEST = np.pi, 2.0, 80.0
 RANK = 1e-8
 """Relative to the largest, below which a singular value of the regressor is no information."""
 SHRINK = 0.93
+STEP = 0.3
+"""Of the search; a joint's coefficients tell shape alone, and one of the start's is 1 or more."""
+INSIDE = 0.97
+"""Of the room of a joint that comes close to something, what the search uses of it."""
+WORST = 1e4
+"""Times what parts come too close, m: worse than any lack of information."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +111,24 @@ def information(tree: Tree, series: Fourier, instants: int = INSTANTS) -> float:
     parameters of Gautier and Khalil, Direct calculation of minimum set of inertial parameters of
     serial robots, IEEE Transactions on Robotics and Automation 6, 1990).
     """
+    return _log_det(tree, series, _base(tree), instants)
+
+
+def _log_det(
+    tree: Tree, series: Fourier, base: Float[np.ndarray, "columns base"], instants: int = INSTANTS
+) -> float:
     t_s = np.arange(instants) * series.period_s / instants
-    stacked = _columns(tree, *series.at(t_s)) @ _base(tree)
+    stacked = _columns(tree, *series.at(t_s)) @ base
     sign, value = np.linalg.slogdet(stacked.T @ stacked)
     return float(value) if sign > 0 else -np.inf
+
+
+@dataclass(frozen=True)
+class Design:
+    """A motion, and the plain one that it was made better than, both within all limits."""
+
+    series: Fourier
+    plain: Fourier
 
 
 def design(
@@ -121,8 +142,11 @@ def design(
     harmonics: int,
     evaluations: int,
     seed: int,
-) -> Fourier:
+) -> Design:
     """Search the most informative series within the limits.
+
+    It starts from the plain motion, one sine a joint of different frequencies, as large as the
+    limits and the clearance allow.
 
     Args:
         tree: With the inertias to reckon torques with.
@@ -150,10 +174,41 @@ def design(
             f"not {margin_m:g} m"
         )
 
+    fine = np.arange(INSTANTS * FINE) * period_s / (INSTANTS * FINE)
+    coarse = fine[::FINE]
+
+    def depth(series: Fourier) -> float:
+        """Return how far parts come closer than allowed, m, summed over instants."""
+        return sum(max(0.0, margin_m - clearance(q)) for q in series.at(coarse)[0])
+
+    def finished(series: Fourier) -> Fourier:
+        return _cleared(_within(series, tree, limits, fine), depth)
+
+    base = _base(tree)
+    sine = np.zeros((n, harmonics))
+    sine[np.arange(n), np.arange(n) % harmonics] = 1.0
+    plain = Fourier(period_s, centre, sine, 0 * sine)
+    plain = plain.scaled(1 / _kinematic(plain, limits, fine).max(axis=0))
+    free = np.abs(plain.at(fine)[0] - centre).max(axis=0)
+    plain = finished(plain)
+    # Joints keep the room that this leaves them, and some less where they had to give room up:
+    # what touches nothing there seldom does in another motion.
+    room = np.abs(plain.at(fine)[0] - centre).max(axis=0)
+    room = np.where(room < free * (1 - 1e-9), INSIDE, 1.0) * room / SHARE
+    roomy = replace(limits, lower=centre - room, upper=centre + room)
+
     def series(x: Float[np.ndarray, "coefficients"]) -> Fourier:
         sine, cosine = x.reshape(2, n, harmonics) / np.arange(1, harmonics + 1)
-        return _within(Fourier(period_s, centre, sine, cosine), tree, limits)
+        asked = Fourier(period_s, centre, sine, cosine)
+        asked = asked.scaled(1 / _kinematic(asked, roomy, coarse).max(axis=0))
+        return _within(asked, tree, limits, coarse)
 
+    def cost(x: Float[np.ndarray, "coefficients"]) -> float:
+        candidate = series(x)
+        too_close = depth(candidate)
+        return WORST * (1 + too_close) if too_close > 0 else -_log_det(tree, candidate, base)
+
+    start = np.stack([sine, 0 * sine]) * np.arange(1, harmonics + 1)
     rng = np.random.default_rng(seed)
     options = {
         "popsize": 16,
@@ -161,24 +216,32 @@ def design(
         "seed": np.nan,
         "verbose": -9,
     }
-    search = cma.CMAEvolutionStrategy(rng.normal(size=2 * n * harmonics), 0.5, options)
+    search = cma.CMAEvolutionStrategy(start.ravel(), STEP, options)
     for _ in range(max(1, evaluations // 16)):
         asked = search.ask()
-        search.tell(asked, [-information(tree, series(x)) for x in asked])
-    found = series(search.result.xbest)
-    # Clearance is costly: it is looked at once the rest is settled, and the motion shrunk to it.
-    fine = np.arange(INSTANTS * FINE) * period_s / (INSTANTS * FINE)
-    while min(clearance(q) for q in found.at(fine[::FINE])[0]) < margin_m:
-        found = found.scaled(SHRINK)
-    while _most(found, tree, limits, fine).max() > 1.0:
-        found = found.scaled(SHRINK)
-    return found
+        search.tell(asked, [cost(x) for x in asked])
+    found = finished(series(search.result.xbest))
+    better = _log_det(tree, found, base) > _log_det(tree, plain, base)
+    return Design(found if better else plain, plain)
 
 
-def _within(series: Fourier, tree: Tree, limits: Limits) -> Fourier:
-    """Return the series as large as the limits allow, joint by joint, then as a whole."""
-    t_s = np.arange(INSTANTS) * series.period_s / INSTANTS
-    series = series.scaled(1.0 / _kinematic(series, limits, t_s).max(axis=0))
+def _cleared(series: Fourier, depth: Callable[[Fourier], float]) -> Fourier:
+    """Return the motion made smaller until no parts are too close, in the joints that help most."""
+    now = depth(series)
+    while now > 0:
+        tried = [series.scaled(1 - (1 - SHRINK) * row) for row in np.eye(len(series.centre))]
+        depths = [depth(s) for s in tried]
+        best = int(np.argmin(depths))
+        # All joints at once only where no single one helps.
+        helps = depths[best] < now
+        series = tried[best] if helps else series.scaled(SHRINK)
+        now = depths[best] if helps else depth(series)
+    return series
+
+
+def _within(series: Fourier, tree: Tree, limits: Limits, t_s: Float[np.ndarray, "time"]) -> Fourier:
+    """Return the series made as small as the limits want it, joint by joint, then as a whole."""
+    series = series.scaled(1.0 / np.maximum(_kinematic(series, limits, t_s).max(axis=0), 1.0))
     while _most(series, tree, limits, t_s).max() > 1.0:
         series = series.scaled(SHRINK)
     return series

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float
 
-from calibration.excitation import Fourier, design, information, limits_of
+from calibration.excitation import design, information, limits_of
 from conf.preparing import rig
 from conf.session import STAGE, Session
 from envs.files import write_whole
@@ -31,7 +31,7 @@ def excite(session: Session) -> None:
         BulletWorld(scene, joints=tree.joints) as world,
     ):
         clearance, touching = self_clearance(world, scene, tree, centre, options.margin_m)
-        series = design(
+        found = design(
             tree,
             limits,
             centre=centre,
@@ -43,20 +43,23 @@ def excite(session: Session) -> None:
             seed=session.config.seed,
         )
         t_s = np.arange(round(options.period_s * options.rate_hz) + 1) / options.rate_hz
-        q, qd, _ = series.at(t_s)
+        q, qd, _ = found.series.at(t_s)
         least_m = min(clearance(row) for row in q[:: max(1, len(q) // 200)])
     for pair in touching:
         session.note(f"{pair[0]} and {pair[1]} are close wherever the robot is: not kept apart")
     head = ["time_s", *(f"{n}.q" for n in tree.joints), *(f"{n}.qd" for n in tree.joints)]
     rows = [",".join(head)]
-    rows += [",".join(f"{x:.9g}" for x in row) for row in np.column_stack([t_s, q, qd])]
+    # A robot is told positions as its encoders read them.
+    readings = q - [j.encoder_offset for j in joints]
+    rows += [",".join(f"{x:.9g}" for x in row) for row in np.column_stack([t_s, readings, qd])]
     path = write_whole(session.directory / "excitation.csv", "\n".join(rows) + "\n")
-    figures = summary(tree, series)
+    told, plain = (information(tree, s) for s in (found.series, found.plain))
     session.write_json(
         "excitation.json",
         {
             "joints": list(tree.joints),
-            **figures,
+            "log_det": told,
+            "naive": plain,
             "least_clearance_m": least_m if np.isfinite(least_m) else None,
             "largest": {
                 name: {"qd": float(v), "from": float(a), "to": float(b)}
@@ -66,21 +69,8 @@ def excite(session: Session) -> None:
             },
         },
     )
-    told, naive = figures["log_det"], figures["naive"]
-    session.console.print(f"information  log det {told:.1f}; one sine a joint: {naive:.1f}")
+    session.console.print(f"information  log det {told:.1f}; one sine a joint: {plain:.1f}")
     session.console.print(f"trajectory   {path}", soft_wrap=True)
-
-
-def summary(tree: Tree, series: Fourier) -> dict[str, float]:
-    """Return the information of a motion, and that of one sine a joint, of as many frequencies."""
-    sine = np.zeros_like(series.sine)
-    joints, harmonics = sine.shape
-    sine[np.arange(joints), np.arange(joints) % harmonics] = 1.0
-    naive = Fourier(series.period_s, series.centre, sine, np.zeros_like(sine))
-    grid = np.linspace(0, series.period_s, 500)
-    reach = [np.abs(s.at(grid)[0] - s.centre).max(axis=0) for s in (series, naive)]
-    naive = naive.scaled(reach[0] / reach[1])
-    return {"log_det": information(tree, series), "naive": information(tree, naive)}
 
 
 def self_clearance(

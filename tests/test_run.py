@@ -395,7 +395,7 @@ def test_an_excitation_keeps_clear_and_within_the_stages_limits(tmp_path: Path) 
     code, _, err = run(
         "task=excite",
         "robot=panda_arm",
-        "excitation.evaluations=64",
+        "excitation.evaluations=320",
         "hydra.run.dir=run",
         cwd=tmp_path,
     )

@@ -140,7 +140,7 @@ def main() -> None:
     renderer.render(scenario)
     plain.render(scenario)
     with tiny() as draw:
-        work = {
+        work: dict[str, Callable[[], object]] = {
             "tiny_renderer": draw,
             "labels": lambda: renderer.render(scenario, colors=False),
             "labels_and_colors": lambda: plain.render(scenario),

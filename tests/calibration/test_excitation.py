@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from calibration.excitation import Fourier, design, information, limits_of
+from calibration.excitation import Design, Fourier, design, information, limits_of
 from envs.errors import CalibrationError
 from envs.stage.tree import reduce_tree
 from envs.world.dynamics import inverse_dynamics
@@ -21,7 +21,11 @@ def far(q: np.ndarray) -> float:
     return 1.0
 
 
-def designed(clearance=far, *, evaluations: int = 320, seed: int = 0) -> Fourier:  # type: ignore[no-untyped-def]
+def designed(clearance=far, **options: int) -> Fourier:  # type: ignore[no-untyped-def]
+    return both(clearance, **options).series
+
+
+def both(clearance=far, *, evaluations: int = 320, seed: int = 0) -> Design:  # type: ignore[no-untyped-def]
     return design(
         TREE,
         LIMITS,
@@ -83,7 +87,19 @@ def test_the_motion_shrinks_until_nothing_touches(found: Fourier) -> None:
         designed(lambda q: -0.1)
 
 
+def test_among_obstacles_it_still_tells_more_than_the_plain_motion_there() -> None:
+    def narrow(q: np.ndarray) -> float:
+        return 0.2 - float(np.abs(q[1]))
+
+    found = both(narrow)
+    for series in (found.series, found.plain):
+        assert np.abs(series.at(FINE)[0][:, 1]).max() < 0.181
+    # A joint that has nothing to do with the obstacle goes on using its room.
+    assert np.abs(found.plain.at(FINE)[0][:, 0]).max() > 0.5
+    assert information(TREE, found.series) > information(TREE, found.plain) + 2
+
+
 def test_the_same_seed_gives_the_same_motion() -> None:
-    first, again = designed(evaluations=32), designed(evaluations=32)
+    first, again = designed(evaluations=160), designed(evaluations=160)
     np.testing.assert_array_equal(first.sine, again.sine)
-    assert not np.array_equal(first.sine, designed(evaluations=32, seed=1).sine)
+    assert not np.array_equal(first.sine, designed(evaluations=160, seed=1).sine)
