@@ -391,6 +391,34 @@ def test_a_sweep_goes_on_after_a_torn_recording(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_search_that_is_killed_goes_on_from_the_command_line(tmp_path: Path) -> None:
+    search = (
+        "task=calibrate",
+        "method=cmaes",
+        "calibration.cmaes_generations=40",
+        "force=true",
+    )
+    assert run(*search, "hydra.run.dir=whole", cwd=tmp_path)[0] == 0
+    process = start(*search, "hydra.run.dir=killed", cwd=tmp_path)
+    kept = tmp_path / "killed" / "cmaes_generations.json"
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and not (
+        kept.is_file() and len(json.loads(kept.read_text())["costs"]) >= 2
+    ):
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "killed" / "calibration.usda").exists()
+    code, _, err = run(*search, "resume=killed", "hydra.run.dir=resumed", cwd=tmp_path)
+    assert code == 0, err
+    whole, resumed = (
+        json.loads((tmp_path / folder / "calibration.json").read_text())["parameters"]
+        for folder in ("whole", "resumed")
+    )
+    assert whole == resumed
+
+
+@pytest.mark.slow
 def test_an_excitation_keeps_clear_and_within_the_stages_limits(tmp_path: Path) -> None:
     code, _, err = run(
         "task=excite",
