@@ -25,7 +25,7 @@ KERNELS = (
 )
 """The modules of this package that hold kernels, in the order in which they are used."""
 
-COMPILE_S = {"cpu": 20, "cuda": 60}
+COMPILE_S = {"cpu": 10, "cuda": 60}
 """What it takes to compile all kernels, about, on one core."""
 
 Note = Callable[[str], None]
