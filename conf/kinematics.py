@@ -14,6 +14,7 @@ from calibration.report import Page
 from calibration.result import CalibrationResult
 from calibration.validation import Comparison, Verdict
 from conf.judging import refuse, settle
+from conf.page import parameter_table, provenance
 from conf.preparing import rig
 from conf.schema import configuration_hash, named_recording
 from conf.session import STAGE, Session, versions
@@ -219,21 +220,11 @@ def _page(
         page.section("What these poses leave open", "It stays where the stage has it.")
         for words in result.metrics["unknown"]:
             page.text(f"{words}.")
-    page.section(
-        "Parameters",
+    parameter_table(
+        page,
+        result,
         "Offsets are what encoders read too little; frames are screws that move a joint in its "
         "parent. Tinted rows rest on the stage, not on the data.",
     )
-    page.table(
-        ["parameter", "value", "standard deviation", "stage", "unit"],
-        [
-            [name, f"{p.value:.5g}", f"{p.std:.2g}", f"{p.nominal:.5g}", p.unit]
-            for name, p in result.parameters.items()
-        ],
-        text_columns=(0, 4),
-        marks=["" if p.identifiable else "bad" for p in result.parameters.values()],
-    )
-    page.section("Provenance", "All that is needed to make this again.")
-    rows = [[f"sha256 of {k}", v] for k, v in result.provenance["data_sha256"].items()]
-    page.table(["what", "value"], [*rows, *map(list, versions().items())], text_columns=(0, 1))
+    provenance(page, result.provenance["data_sha256"])
     return page

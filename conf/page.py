@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from calibration import plots, recording_plots
 from calibration.report import Page
+from calibration.result import CalibrationResult
 from conf.judging import residual_whiteness
 from conf.outcome import Calibrated, Images, Judged, Outcome, Prepared
 from conf.schema import Config, Task
@@ -255,9 +256,28 @@ def _images(page: Page, images: Images) -> None:
     )
 
 
-def _provenance(page: Page, config: Config, data: Prepared) -> None:
+def parameter_table(page: Page, result: CalibrationResult, words: str) -> None:
+    """Add what one method found; what the data do not tell is tinted."""
+    page.section("Parameters", words)
+    page.table(
+        ["parameter", "value", "standard deviation", "stage", "unit"],
+        [
+            [name, f"{p.value:.5g}", f"{p.std:.2g}", f"{p.nominal:.5g}", p.unit]
+            for name, p in result.parameters.items()
+        ],
+        text_columns=(0, 4),
+        marks=["" if p.identifiable else "bad" for p in result.parameters.values()],
+    )
+
+
+def provenance(page: Page, sha256: Mapping[str, str]) -> None:
+    """Add the hashes of the files and the versions of the libraries."""
     page.section("Provenance", "All that is needed to make this again.")
-    rows = [[f"sha256 of {name}", digest] for name, digest in data.recording.sha256.items()]
+    rows = [[f"sha256 of {name}", digest] for name, digest in sha256.items()]
     rows += [[name, number] for name, number in versions().items()]
     page.table(["what", "value"], rows, text_columns=(0, 1))
+
+
+def _provenance(page: Page, config: Config, data: Prepared) -> None:
+    provenance(page, data.recording.sha256)
     page.preformatted(OmegaConf.to_yaml(OmegaConf.structured(config)))

@@ -21,6 +21,7 @@ from calibration.servo_runs import (
 )
 from calibration.validation import Comparison, Verdict
 from conf.judging import refuse, settle
+from conf.page import parameter_table, provenance
 from conf.preparing import rig
 from conf.schema import Config, configuration_hash
 from conf.session import STAGE, Session, versions
@@ -170,26 +171,16 @@ def _page(
             "good" if law == metrics["law"] else "" for law in metrics["cross_validation_mae_rad"]
         ],
     )
-    page.section(
-        "Parameters",
+    parameter_table(
+        page,
+        result,
         "Standard deviations are from blocks of time. Tinted rows rest on the prior or on a bound, "
         "not on the data.",
-    )
-    page.table(
-        ["parameter", "value", "standard deviation", "stage", "unit"],
-        [
-            [name, f"{p.value:.5g}", f"{p.std:.2g}", f"{p.nominal:.5g}", p.unit]
-            for name, p in result.parameters.items()
-        ],
-        text_columns=(0, 4),
-        marks=["" if p.identifiable else "bad" for p in result.parameters.values()],
     )
     page.section("Training runs", "Error of each.")
     page.table(
         ["run", "mean absolute error, rad"],
         [[name, f"{e:.4f}"] for name, e in metrics["train_mae_rad_by_run"].items()],
     )
-    page.section("Provenance", "All that is needed to make this again.")
-    rows = [[f"sha256 of {k}", v] for k, v in result.provenance["data_sha256"].items()]
-    page.table(["what", "value"], [*rows, *map(list, versions().items())], text_columns=(0, 1))
+    provenance(page, result.provenance["data_sha256"])
     return page
