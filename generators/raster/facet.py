@@ -26,7 +26,6 @@ class Facet:
         over_z: 1/z at (u, v, 1), 1/m.
         second: Weight of the second corner over z; third: of the third.
         normal_W: Unit normal on the side that is seen.
-        R_WS: From the axes of its mesh to the world's.
         flat: Whether the mesh's normals are the same at its corners.
         smooth_W: That normal, on the side that is seen.
     """
@@ -37,7 +36,6 @@ class Facet:
     second: wp.vec3d
     third: wp.vec3d
     normal_W: wp.vec3
-    R_WS: wp.mat33
     flat: wp.int32
     smooth_W: wp.vec3
 
@@ -67,13 +65,11 @@ def triangle_of(geometry: Geometry, number: wp.uint32) -> int:
 
 
 @wp.func
-def facet_of(geometry: Geometry, views: Views, view: int, entry: wp.uint64) -> Facet:
-    """Return the triangle of an entry of the visibility buffer."""
+def facet_of(geometry: Geometry, views: Views, view: int, number: wp.uint32) -> Facet:
+    """Return the triangle of a number of the visibility buffer."""
     facet = Facet()
-    number = int(entry & wp.uint64(0xFFFFFFFF))
-    item = number // 64
-    instance = geometry.item_instance[item]
-    t = geometry.item_first[item] + number % 64
+    instance = geometry.item_instance[int(number) // 64]
+    t = triangle_of(geometry, number)
     a = in_camera(views, view, instance, geometry.corners[3 * t])
     b = in_camera(views, view, instance, geometry.corners[3 * t + 1]) - a
     c = in_camera(views, view, instance, geometry.corners[3 * t + 2]) - a
@@ -93,12 +89,11 @@ def facet_of(geometry: Geometry, views: Views, view: int, entry: wp.uint64) -> F
     R_WC = views.R_WC[view]
     unit = n * scale
     facet.normal_W = R_WC * wp.vec3(float(unit[0]), float(unit[1]), float(unit[2]))
-    facet.R_WS = views.R_WS[view, instance]
     p = geometry.normals[3 * t]
     q = geometry.normals[3 * t + 1]
     r = geometry.normals[3 * t + 2]
     if p == q and q == r:
-        facet.smooth_W = on_side(facet.R_WS * p, facet.normal_W)
+        facet.smooth_W = on_side(views.R_WS[view, instance] * p, facet.normal_W)
         facet.flat = 1
     return facet
 

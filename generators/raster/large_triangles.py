@@ -12,6 +12,8 @@ from generators.raster import lenses
 from generators.raster.layout import Geometry, Target, Views
 from generators.raster.views import OUTSIDE
 from generators.raster.visibility import (
+    ACROSS_PX,
+    DOWN_PX,
     SAMPLES,
     in_camera,
     marked,
@@ -245,12 +247,6 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
     zero = wp.float64(0.0)
     one = wp.float64(1.0)
     across = (views.width + TILE - 1) // TILE
-    across_px = wp.vec4()
-    down_px = wp.vec4()
-    for k in range(SAMPLES):
-        off = place_of(k)
-        across_px[k] = off[0]
-        down_px[k] = off[1]
     order = worker
     while order < target.count[0]:
         entry = target.aside[order]
@@ -330,7 +326,7 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
                 fill_samples(
                     target.edges, target.slots, target.samples, view * views.height, views.width,
                     across, x, y, bottom, e, f, g, depth, GAP, least, most, whole,
-                    wp.uint32(number), across_px, down_px,
+                    wp.uint32(number), ACROSS_PX, DOWN_PX,
                 )  # fmt: skip
                 continue
             for pixel_y in range(y, bottom):

@@ -4,7 +4,7 @@
 
 import warp as wp
 
-from generators.raster.cells import CELL, EMPTY
+from generators.raster.cells import CELL, EMPTY, MIXED
 from generators.raster.facet import NOTHING, Facet, facet_of, ray_at
 from generators.raster.layout import Geometry, Views
 from generators.raster.rows import Row
@@ -86,16 +86,15 @@ def label(
     view, y, k = wp.tid()
     across = (views.width + CELL - 1) // CELL
     start = (view * views.height + y) * views.width
-    before = NOTHING
+    before = MIXED
     facet = Facet()
     for column in range(k * run, wp.min(k * run + run, across)):
         left = column * CELL
         one = filled[view, (y // CELL) * across + column]
         if one < EMPTY and views.distorted == 0 and left + CELL <= views.width:
-            number = wp.uint64(one)
-            if number != before:
-                facet = facet_of(geometry, views, view, number)
-                before = number
+            if one != before:
+                facet = facet_of(geometry, views, view, one)
+                before = one
             if facet.flat != 0:
                 label_row(
                     start + left, left, y, facet.over_z, facet.second, facet.third,

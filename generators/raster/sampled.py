@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # What Warp compiles is Python in its looks alone: types are calls there, which mypy does not know.
-"""What eight samples at edges see, each of another triangle perhaps: all of them in one go.
+"""What eight places of a picture see, each another triangle perhaps: all of them in one go.
 
 The loop is in C++ so that a CPU fetches the eight triangles together, not one after another.
 """
@@ -83,7 +83,7 @@ def seen_by(
     u: Row,
     v: Row,
 ) -> Seen:
-    """Return what `facet_of`, `weights` and `smooth_normal` say of eight entries.
+    """Return the depths, corner weights and normals of eight entries of the visibility buffer.
 
     Where nothing is seen it says something of no matter.
 

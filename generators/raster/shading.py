@@ -281,7 +281,6 @@ def shade(
         knotted = False
         pattern = Pattern()
         if one < EMPTY and left + CELL == right and top + CELL == bottom:
-            entry = seen[start + top * views.width + left]
             if one != look.number:
                 look = look_at(geometry, looks, view, one)
             alike = colored_only(looks, look.paint)
@@ -292,7 +291,7 @@ def shade(
                 )
                 if look.triangle >= 0:
                     if one != number:
-                        facet = facet_of(geometry, views, view, entry)
+                        facet = facet_of(geometry, views, view, one)
                         number = one
                     i = left + CELL // 2
                     j = top + CELL // 2

@@ -20,6 +20,8 @@ from generators.raster.scan import (
 )
 from generators.raster.views import HIDDEN, OUTSIDE
 from generators.raster.visibility import (
+    ACROSS_PX,
+    DOWN_PX,
     SAMPLES,
     in_camera,
     marked,
@@ -153,12 +155,6 @@ def rasterize(
     bit = wp.uint64(1) << wp.uint64(label - 1 - 64 * word)
     rows = view * views.height
     across = (views.width + CELL - 1) // CELL
-    across_px = wp.vec4()
-    down_px = wp.vec4()
-    for k in range(SAMPLES):
-        off = place_of(k)
-        across_px[k] = off[0]
-        down_px[k] = off[1]
     batch = wp.where(lanes == 1, BATCH, 1)
     start = first + lane * batch
     while start < end:
@@ -196,7 +192,7 @@ def rasterize(
             if not distorted:
                 enter_samples(
                     target.edges, target.slots, target.samples, rows, views.width,
-                    across, box, shape, farthest, wp.uint32(number), across_px, down_px,
+                    across, box, shape, farthest, wp.uint32(number), ACROSS_PX, DOWN_PX,
                 )  # fmt: skip
                 continue
             e, f, g, slope = shape[0], shape[1], shape[2], shape[3]

@@ -48,14 +48,17 @@ def write(target: Target, place: int, inverse_z: float, number: int, label: int)
         wp.atomic_or(target.cover, place * target.words + word, bit)
 
 
+ACROSS_PX = wp.constant(wp.vec4(-0.125, 0.375, 0.125, -0.375))
+"""Where in a pixel its samples lie: four places, no two in a row or a column."""
+
+DOWN_PX = wp.constant(wp.vec4(-0.375, -0.125, 0.375, 0.125))
+"""The same, downwards."""
+
+
 @wp.func
 def place_of(sample: int) -> wp.vec2:
-    """Return where in a pixel a sample lies: four places, no two in a row or a column."""
-    x = wp.where(sample == 0, -0.125, wp.where(sample == 1, 0.375, 0.125))
-    y = wp.where(sample == 0, -0.375, wp.where(sample == 1, -0.125, 0.375))
-    if sample == 3:
-        return wp.vec2(-0.375, 0.125)
-    return wp.vec2(x, y)
+    """Return where in a pixel a sample lies."""
+    return wp.vec2(ACROSS_PX[sample], DOWN_PX[sample])
 
 
 @wp.func
