@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from scipy.linalg import expm
+import torch
 
+from calibration.kinematics import exponential
 from calibration.result import INERTIAL, SCREW, CalibrationResult, Parameter
-from envs.frames import Pose
 from envs.stage.layers import OVERRIDABLE, FrameValue, InertialValue, Value, write_overrides
 from envs.stage.scene import Inertial
 
@@ -71,22 +70,13 @@ def _frames(result: CalibrationResult) -> dict[str, FrameValue]:
             screw = [result.parameters[f"{joint}.frame.{part}"] for part in SCREW]
             std = np.array([p.std for p in screw])
             found[joint] = FrameValue(
-                screw_motion(np.array([p.value for p in screw])),
+                exponential(torch.tensor([p.value for p in screw], dtype=torch.float64)).numpy(),
                 std_m=std[:3],
                 std_rad=std[3:],
                 method=screw[0].method,
                 n=screw[0].n,
             )
     return found
-
-
-def screw_motion(screw: Float[np.ndarray, "6"]) -> Pose:
-    """Return the rigid motion of a screw (v, ω), m and rad."""
-    v, w = screw[:3], screw[3:]
-    W = np.array([[0, -w[2], w[1]], [w[2], 0, -w[0]], [-w[1], w[0], 0]])
-    M = np.zeros((4, 4))
-    M[:3, :3], M[:3, 3] = W, v
-    return np.asarray(expm(M))
 
 
 def _inertial_value(

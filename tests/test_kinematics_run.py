@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pinocchio
 import pytest
+from jaxtyping import Float
 from omegaconf import OmegaConf
+from scipy.linalg import expm
 
-from calibration.layer import screw_motion
 from calibration.markers import Marker, first_guess
-from envs.frames import axis_angle, inverse, pose, to_quaternion
+from envs.frames import Pose, axis_angle, inverse, pose, to_quaternion
 from envs.stage.layers import Value, write_overrides, write_rig
 from envs.stage.library import robot_asset
 from envs.stage.reader import read_stage
@@ -25,6 +26,15 @@ JOINTS = tuple(f"panda_joint{i}" for i in range(1, 8))
 X_WC = pose(axis_angle(np.array([1.0, 0, 0]), np.asarray(-1.9)), np.array([0.1, -3.0, 1.2]))
 X_BM = pose(axis_angle(np.array([0.0, 1, 0]), np.asarray(0.4)), np.array([0.02, -0.03, 0.11]))
 NOISE_M, NOISE_RAD = 3e-4, 1e-3
+
+
+def screw_motion(screw: Float[np.ndarray, "6"]) -> Pose:
+    """Return the rigid motion of a screw (v, ω), m and rad, by another way than ours."""
+    v, w = screw[:3], screw[3:]
+    W = np.array([[0, -w[2], w[1]], [w[2], 0, -w[0]], [-w[1], w[0], 0]])
+    M = np.zeros((4, 4))
+    M[:3, :3], M[:3, 3] = W, v
+    return np.asarray(expm(M))
 
 
 def nominal(folder: Path) -> Scene:
