@@ -18,6 +18,7 @@ from envs.stage.looks import Light
 from generators.srgb import to_linear
 
 KINDS = ("distant", "sphere", "rect")
+"""As the kernels count them, from 0."""
 
 MOST = 4
 """Lamps that light one picture, each with a shadow map of its own."""

@@ -4,15 +4,15 @@
 
 import warp as wp
 
+from generators.lamps import KINDS
 from generators.raster.layout import Lamp
 from generators.raster.reflection import Points
 from generators.raster.rows import Colors, Row
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 3})
 
-DISTANT = wp.constant(0)
-SPHERE = wp.constant(1)
-RECT = wp.constant(2)
+DISTANT = wp.constant(KINDS.index("distant"))
+SPHERE = wp.constant(KINDS.index("sphere"))
 
 
 @wp.struct

@@ -184,7 +184,7 @@ class Lamp:
     """A lamp of one view; its middle stands at p_W, but a distant light's.
 
     Attributes:
-        kind: 0 distant, 1 sphere, 2 rectangle.
+        kind: Which of `generators.lamps.KINDS`.
         toward_W: Unit vector to a distant light; a rectangle shines the other way.
         p_W: Middle of a sphere or rectangle, m.
         x_W: From the middle of a rectangle to that of an edge, m; y_W: to that of the next one.

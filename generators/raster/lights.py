@@ -10,7 +10,7 @@ from jaxtyping import Float
 from envs.stage.looks import Light
 from generators.camera import Camera, look_at
 from generators.environment import FACTORS, Dome
-from generators.lamps import facing_light, half_axes, intensity_m2
+from generators.lamps import KINDS, facing_light, half_axes, intensity_m2
 from generators.raster import shadow
 from generators.raster.buffer import VisibilityBuffer
 from generators.raster.geometry import Instances
@@ -35,9 +35,6 @@ WIDEST_RAD = 2.0
 
 OVER_FLOOR_M = 0.2
 """How high above what they shade things are taken to be, for the width of a shadow's edge."""
-
-KINDS = {"distant": 0, "sphere": 1, "rect": 2}
-"""As `raster.lamps` counts them."""
 
 NEVER_M = (1e6, 2e6)
 """Where a floor turns into the backdrop under a dome."""
@@ -134,7 +131,7 @@ class LightRig:
             record["map"] = index * self._most + number
             if lamp is None or lamp.kind == "distant":
                 toward, edge_m = lighting.direction_W, lighting.penumbra_m
-                record["kind"], record["radius"] = KINDS["distant"], 0.0
+                record["kind"], record["radius"] = KINDS.index("distant"), 0.0
                 record["strength"] = lighting.sun
                 if lamp is not None:
                     toward = lamp.X_WL[:3, 2] / np.linalg.norm(lamp.X_WL[:3, 2])
@@ -235,7 +232,7 @@ def _nearby(lamp: Light, middle: Float[np.ndarray, "3"], radius: float) -> Camer
 
 def _describe(record: Any, lamp: Light) -> float:
     """Write a sphere or rectangle down as the kernels read it, and return how wide it is, m."""
-    record["kind"], record["p_W"] = KINDS[lamp.kind], lamp.X_WL[:3, 3]
+    record["kind"], record["p_W"] = KINDS.index(lamp.kind), lamp.X_WL[:3, 3]
     record["radius"] = lamp.radius_m
     if lamp.kind == "sphere":
         record["strength"] = intensity_m2(lamp) * np.array(lamp.color)
