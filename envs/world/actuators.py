@@ -5,8 +5,15 @@ PyBullet's own motors are off. Each step solves, with M and h of the robot and r
     (M + Ia) q̈ + h + friction(q̇⁺) + offset = drive,    q̇⁺ = q̇ + dt q̈,
     drive = kp (u − q − α dt q̇⁺) − kd (q̇ + θ dt q̈)    within ±max_force,
 
-for q̈. PyBullet is then given the torque `M q̈ + h`, which makes it take exactly this acceleration.
-That is exact as long as nothing is touched: forces of contact act on M alone, not on the rotors.
+for q̈. PyBullet is then given the torque `M q̈ + h`, which makes it take exactly this acceleration as
+long as nothing is touched.
+
+Forces of contact act on PyBullet's M alone, which knows no rotors. What they did in a step, the
+torque `c = M Δq̇/dt + h − τ`, is therefore known to the next one: `h − c` stands for h there, in
+what is solved and in the torque that PyBullet is given. At rest, or sliding evenly, this is exact:
+the drive feels all of the contact, not the part M/(M + Ia) of it. In an impact the rotors' momentum
+follows that of the links in a geometric series, a part Ia/(M + Ia) of what is left in each step,
+and the sum is right: `Σ (M + Ia) Δq̇ = dt Σ (drive − h − friction + c)`, with c a step late.
 
 PyBullet's velocities belong to the middles of steps: its integration is a leapfrog, and of second
 order where forces are those of the instant between two steps. For the drive this is θ = 1/2, α = 0,
@@ -218,11 +225,18 @@ def simulate(
     world.set_state(q, qd)
     q, qd = world.state()
     log[0, 0], log[1, 0] = q, qd
+    contact = np.zeros_like(q)
     for k, command in enumerate(commands):
         M, h = dynamics.mass_matrix_and_bias(q, qd)
-        qdd, drive = implicit_step(parameters, friction, M, h, q, qd, command, world.dt_s)
-        world.step((M @ qdd[..., None])[..., 0] + h)
+        load = h - contact
+        qdd, drive = implicit_step(parameters, friction, M, load, q, qd, command, world.dt_s)
+        tau = (M @ qdd[..., None])[..., 0] + load
+        world.step(tau)
+        before = qd
         q, qd = world.state()
+        contact = np.zeros_like(q)
+        if world.touches():
+            contact = (M @ ((qd - before) / world.dt_s)[..., None])[..., 0] + h - tau
         log[0, k + 1], log[1, k + 1], log[2, k] = q, qd, drive
         if progress is not None and (k + 1) % 250 == 0:
             progress(k + 1, steps)

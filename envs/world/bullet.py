@@ -108,6 +108,7 @@ class BulletWorld:
         self.copies = copies
         self.dt_s = dt_s
         self._twin = joints is not None
+        self._solid = colliders
         self._clients: list[int] = []
         self._islands: list[_Island] = []
         self._objects: dict[str, Placed] = {}
@@ -198,6 +199,13 @@ class BulletWorld:
             )
         for client in self._clients:
             bullet.stepSimulation(physicsClientId=client)
+
+    def touches(self) -> bool:
+        """Return whether a robot touched anything in the last step."""
+        return self._solid and any(
+            bullet.getContactPoints(bodyA=island.base.id, physicsClientId=island.client)
+            for island in self._islands
+        )
 
     def body_poses(self, copy: int = 0) -> dict[str, Pose]:
         """Return X_WB of the robots' bodies (of one copy) and of all objects, by name."""

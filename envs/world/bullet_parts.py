@@ -93,7 +93,7 @@ def build(client: int, name: str, base: Inertial, links: Sequence[Link]) -> int:
     if n > MAX_LINKS:
         raise StageError(
             f"{name}: PyBullet holds {MAX_LINKS} links in one body, this one needs {n} "
-            "(one for each moving joint and one for each collider)"
+            "(one for each moving joint and each collider, and one on a base that stands)"
         )
     axes = [principal_axes(name, link.inertial) for link in links]
     X_BI, base_moments = principal_axes(name, base)

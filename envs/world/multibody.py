@@ -46,7 +46,8 @@ def robot_links(tree: Tree, robot: Articulation, *, copies: int, colliders: bool
     """Return the links of identical robots which share nothing but their fixed base.
 
     Each joint of the tree moves one link, in the frame of the tree's link. Each collider adds a
-    massless link fixed to it, which changes nothing in the dynamics.
+    massless link fixed to it, which changes nothing in the dynamics. There may be other massless
+    links on the base.
 
     Raises:
         StageError: A joint carries no mass, so that nothing says how it moves.
@@ -82,6 +83,10 @@ def robot_links(tree: Tree, robot: Articulation, *, copies: int, colliders: bool
             raise StageError(f"joint '{tree.joints[joint]}' carries no mass; it needs some to move")
         return mass_kg
 
+    if colliders and robot.fixed_base:
+        # PyBullet takes what is fixed to link 0 of a fixed base as fixed itself, whatever the joint
+        # of link 0 is: nothing that does not move would stop it. So link 0 is one without a use.
+        links.append(Link(-1, np.eye(4)))
     for _ in range(copies):
         for root in children[-1]:
             add(root, -1)

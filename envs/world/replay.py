@@ -15,6 +15,7 @@ from envs.telemetry.filtering import lowpass
 from envs.telemetry.trajectory import Trajectory
 from envs.world.actuators import ActuatorParameters, delayed_commands, simulate
 from envs.world.bullet import BulletWorld
+from envs.world.clearance import check_clear
 from envs.world.encoders import from_readings, to_readings
 from envs.world.sensing import sensor_torque
 
@@ -89,17 +90,20 @@ def replay_dynamic(
     scene: Scene,
     trajectory: Trajectory,
     *,
+    contacts: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trajectory:
     """Send the recorded commands through the stage's drives and return what PyBullet's robot does.
 
     It starts from the measured state and is never corrected by the recording after that. The world
-    holds the robot alone: what stood around it when it was recorded is not known.
+    holds the robot alone, unless what stood around it when it was recorded is known.
 
     Args:
         scene: With the robot and a drive for each recorded joint; other joints are welded at 0.
         trajectory: Measured, with commands; its joints in the stage's order. Its step is the
             step of the simulation.
+        contacts: Whether the scene is what stood around the robot, and where the recording begins
+            stood as the stage has it: the robot then touches it.
         progress: Called with (steps done, steps in all) now and then.
 
     Returns:
@@ -107,7 +111,7 @@ def replay_dynamic(
 
     Raises:
         RecordingError: No command was recorded.
-        StageError: A joint has no drive, or the motion diverges.
+        StageError: A joint has no drive, the motion diverges, or the robot starts inside something.
     """
     if trajectory.q_command is None:
         raise RecordingError(
@@ -122,7 +126,9 @@ def replay_dynamic(
     steps, dt_s = len(trajectory.t_s) - 1, trajectory.dt_s
     start = np.zeros(1, int)
     commands = delayed_commands(moved.q_command, start, steps, parameters.delay_s, dt_s)
-    with BulletWorld(scene, joints=names, colliders=False, dt_s=dt_s) as world:
+    with BulletWorld(scene, joints=names, colliders=contacts, dt_s=dt_s) as world:
+        if contacts:
+            check_clear(world, scene, q[:1])
         rollout = simulate(world, parameters, commands, q[:1], qd[:1], progress=progress)
     broken = ~np.isfinite([rollout.q, rollout.qd, rollout.tau]).all(axis=(0, 2, 3))
     if broken.any():
