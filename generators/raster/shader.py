@@ -12,7 +12,7 @@ from generators.raster.geometry import Instances
 from generators.raster.layout import Geometry
 from generators.raster.lights import LightRig
 from generators.raster.paints import Painter
-from generators.raster.tables import STEPS, disc, srgb_bytes
+from generators.raster.tables import STEPS, srgb_bytes
 from generators.renderer import Part
 from generators.scenario import Scenario
 
@@ -39,10 +39,9 @@ class Shader:
         self._calm = wp.zeros(tiles, dtype=wp.int32, device=device)
         self._quiet = wp.zeros(tiles, dtype=wp.int32, device=device)
         self._raw = wp.zeros(half, dtype=wp.float32, device=device)
+        self._coarse = wp.zeros(half, dtype=wp.float32, device=device)
         self._hidden = wp.zeros(half, dtype=wp.float32, device=device)
-        taps = int(occlusion.TAPS)
-        turned = [disc(taps, turn_rad=2 * np.pi * k / 16) for k in range(16)]
-        self._disc = wp.array(np.array(turned), dtype=wp.vec2, device=device)
+        self._disc = wp.array(occlusion.discs(), dtype=wp.float32, device=device)
         soft = np.linspace(0.0, 1.0, STEPS + 1)
         self._soft_to_srgb = wp.array(srgb_bytes(soft), dtype=wp.uint8, device=device)
 
@@ -72,13 +71,13 @@ class Shader:
             occlusion.occlude,
             dim=self._buffer.tiles.shape,
             inputs=[views, depth, normal, self._buffer.tiles, self._disc],
-            outputs=[self._calm, self._raw],
+            outputs=[self._calm, self._coarse, self._raw],
             device=device,
         )
         wp.launch(
             occlusion.blur,
             dim=self._buffer.tiles.shape,
-            inputs=[views, depth, self._calm, self._raw],
+            inputs=[views, self._calm, self._coarse, self._raw],
             outputs=[self._hidden, self._quiet],
             device=device,
         )
@@ -93,6 +92,7 @@ class Shader:
                 normal,
                 smooth,
                 shares,
+                self._coarse,
                 self._hidden,
                 self._quiet,
                 self._buffer.cells,
@@ -115,7 +115,7 @@ class Shader:
         wp.launch(
             smoothing.smooth_edges,
             dim=(count, height, -(-width // run)),
-            inputs=[*self._common, run, target, depth, self._hidden],
+            inputs=[*self._common, run, target, self._coarse, self._hidden],
             outputs=[self._soft_to_srgb, rgb],
             device=self._device,
         )

@@ -245,6 +245,7 @@ def shade(
     normal: wp.array3d(dtype=wp.vec3),
     smooth: wp.array3d(dtype=wp.vec3),
     shares: wp.array3d(dtype=wp.vec2),
+    coarse: wp.array3d(dtype=wp.float32),
     hidden: wp.array3d(dtype=wp.float32),
     quiet: wp.array2d(dtype=wp.int32),
     filled: wp.array2d(dtype=wp.uint32),
@@ -336,7 +337,7 @@ def shade(
                 columns[k] = i
                 lines[k] = j
             if quiet[view, tile] == 0:
-                exposed = open_to_sky(depth, hidden, view, columns, lines, z)
+                exposed = open_to_sky(coarse, hidden, view, columns, lines, z)
             light, look = light_from(
                 geometry, views, looks, lights, view, look, entries, u, v, z, second, third,
                 facing, own, exposed, not alike,

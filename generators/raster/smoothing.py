@@ -36,7 +36,7 @@ def smooth_edges(
     lights: Lights,
     run: int,
     target: Target,
-    depth: wp.array3d(dtype=wp.float32),
+    coarse: wp.array3d(dtype=wp.float32),
     hidden: wp.array3d(dtype=wp.float32),
     soft_to_srgb: wp.array(dtype=wp.uint8),
     rgb: wp.array3d(dtype=wp.vec3ub),
@@ -83,7 +83,7 @@ def smooth_edges(
         for c in range(3):
             facing[c] = seen[3 + c]
             own[c] = seen[6 + c]
-        exposed = open_to_sky(depth, hidden, view, columns, lines, seen[0])
+        exposed = open_to_sky(coarse, hidden, view, columns, lines, seen[0])
         light, look = light_from(
             geometry, views, looks, lights, view, look, entries, u, v, seen[0], seen[1], seen[2],
             facing, own, exposed, True,
