@@ -9,6 +9,7 @@ of the pixel before. 1/z, and the corners' weights over z, are linear in undisto
 import warp as wp
 
 from generators.raster.layout import Geometry, Views
+from generators.raster.rows import Colors, Row
 from generators.raster.visibility import in_camera
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
@@ -155,3 +156,28 @@ def ray_of(views: Views, view: int, uv: wp.vec2) -> wp.vec3:
     x = uv[0] * slopes[0] - slopes[2]
     y = uv[1] * slopes[1] - slopes[3]
     return views.R_WC[view] * wp.vec3(x, y, 1.0)
+
+
+@wp.func_native("""
+    wp::mat_t<3, 8, wp::float32> rays;
+    for (int k = 0; k < 8; ++k) {
+        const float x = u[k] * slopes[0] - slopes[2], y = v[k] * slopes[1] - slopes[3];
+        for (int n = 0; n < 3; ++n)
+            rays.data[n][k] = R_WC.data[n][0] * x + R_WC.data[n][1] * y + R_WC.data[n][2];
+    }
+    return rays;
+""")
+def rays_of(slopes: wp.vec4, R_WC: wp.mat33, u: Row, v: Row) -> Colors:
+    """Return what `ray_of` does at eight undistorted pixels; see `Views` for slopes and R_WC."""
+    ...
+
+
+@wp.func_native("""
+    wp::mat_t<3, 8, wp::float32> places;
+    for (int n = 0; n < 3; ++n)
+        for (int k = 0; k < 8; ++k) places.data[n][k] = origin[n] + rays.data[n][k] * z[k];
+    return places;
+""")
+def places_of(origin: wp.vec3, rays: Colors, z: Row) -> Colors:
+    """Return the points at depths z (m) along eight rays from one origin."""
+    ...

@@ -7,7 +7,7 @@ import warp as wp
 from generators.raster.cells import CELL
 from generators.raster.facet import Facet, ray_at, ray_of, value
 from generators.raster.layout import Geometry, Image, Looks, Paint, Views
-from generators.raster.look import Look, texture_step
+from generators.raster.look import Look
 from generators.raster.rows import Colors, Row, repeated
 from generators.raster.texturing import level_of
 
@@ -75,7 +75,9 @@ def pattern_of(
     t_form = facet.over_z * wp.float64(a[1]) + facet.second * wp.float64(b[1])
     result.t_form = t_form + facet.third * wp.float64(d[1])
     ray = ray_of(views, view, uv)
-    step = texture_step(geometry, views, view, look.triangle, ray, z, facet.normal_W)
+    # See `texture_steps`.
+    slant = wp.max(wp.abs(wp.dot(facet.normal_W, wp.normalize(ray))), 0.1)
+    step = geometry.per_metre[look.triangle] * z * views.slopes[view][0] / wp.sqrt(slant)
     result.base = level_of(looks, wp.max(look.paint.base_image, 0), step)
     result.pattern = level_of(looks, wp.max(look.paint.pattern_image, 0), step)
     return result

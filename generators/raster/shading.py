@@ -6,18 +6,18 @@ import warp as wp
 
 from generators.raster import tables
 from generators.raster.cells import CELL, EMPTY
-from generators.raster.facet import NOTHING, Facet, facet_of, ray_at, ray_of
+from generators.raster.facet import NOTHING, Facet, facet_of, places_of, ray_at, ray_of, rays_of
 from generators.raster.lamps import lamp_from
 from generators.raster.layout import Geometry, Lights, Looks, Paint, Views
-from generators.raster.look import NOBODY, Look, bumped, color_at, look_at, texture_step
+from generators.raster.look import NOBODY, Look, look_at
 from generators.raster.occlusion import Places, open_to_sky
 from generators.raster.patterns import Pattern, colored_only, pattern_of, patterned
 from generators.raster.reflection import Points, under_lamp, under_sky
 from generators.raster.rows import Colors, Light, Row, develop, paint_cell
 from generators.raster.sampled import Entries
 from generators.raster.shadow import arriving, in_map, settled
-from generators.raster.sky import given_back, mirrored, seen_towards
-from generators.raster.texturing import sample
+from generators.raster.sky import faded, given_back, mirrored, seen_towards
+from generators.raster.surface import Shown, colored, surfaced, texture_steps
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 3})
 
@@ -114,57 +114,47 @@ def light_from(
     look = known
     points = Points()
     points.exposed = exposed
-    p_W = Colors()
+    points.normal = normal
+    points.ray = rays_of(views.slopes[view], views.R_WC[view], u, v)
     emissive = Colors()
-    fade = Row()
-    origin = views.p_WC[view]
-    focus = lights.skies[view].focus_W
-    fade_m = lights.skies[view].fade_m
-    backdrop = lights.skies[view].backdrop
+    shown = Shown()
+    textured = bool(False)
+    others = bool(False)
     for k in range(8):
-        uv = wp.vec2(u[k], v[k])
         if entries[k] == NOTHING:
             continue
         number = wp.uint32(entries[k] & wp.uint64(0xFFFFFFFF))
         if number != look.number:
             look = look_at(geometry, looks, view, number)
-        n = wp.vec3(normal[0, k], normal[1, k], normal[2, k])
-        ray = ray_of(views, view, uv)
-        base = look.paint.base
-        rough = look.paint.roughness
-        metallic = look.paint.metallic
-        glow = look.paint.emissive
+        for c in range(3):
+            points.base[c, k] = look.paint.base[c]
+            points.reflection[c, k] = look.paint.reflection[c]
+            emissive[c, k] = look.paint.emissive[c]
+        points.roughness[k] = wp.clamp(look.paint.roughness, 0.06, 1.0)
+        points.metallic[k] = wp.clamp(look.paint.metallic, 0.0, 1.0)
         if images and look.triangle >= 0:
+            textured = True
+            others = others or look.others
             t = 3 * look.triangle
             st = geometry.uvs[t] * (1.0 - second[k] - third[k])
             st = st + geometry.uvs[t + 1] * second[k] + geometry.uvs[t + 2] * third[k]
-            side = wp.vec3(facing[0, k], facing[1, k], facing[2, k])
-            step = texture_step(geometry, views, view, look.triangle, ray, z[k], side)
-            base = wp.cw_mul(base, color_at(looks, look.paint, wp.vec3(st[0], st[1], step)))
-            if look.paint.roughness_image >= 0:
-                rough = sample(looks, look.paint.roughness_image, st, step)[0]
-            if look.paint.metallic_image >= 0:
-                metallic = sample(looks, look.paint.metallic_image, st, step)[0]
-            if look.paint.emissive_image >= 0:
-                m = sample(looks, look.paint.emissive_image, st, step)
-                glow = wp.cw_mul(glow, wp.vec3(m[0], m[1], m[2]))
-            if look.paint.normal_image >= 0:
-                n = bumped(geometry, views, looks, view, look, n, st, step)
-        p = origin + ray * z[k]
-        for c in range(3):
-            points.ray[c, k] = ray[c]
-            points.normal[c, k] = n[c]
-            points.base[c, k] = base[c]
-            points.reflection[c, k] = look.paint.reflection[c]
-            emissive[c, k] = glow[c]
-            p_W[c, k] = p[c]
-        points.roughness[k] = wp.clamp(rough, 0.06, 1.0)
-        points.metallic[k] = wp.clamp(metallic, 0.0, 1.0)
-        x = p[0] - focus[0]
-        y = p[1] - focus[1]
-        if x * x + y * y > fade_m[0] * fade_m[0]:
-            away = wp.sqrt(x * x + y * y)
-            fade[k] = wp.min((away - fade_m[0]) / (fade_m[1] - fade_m[0]), 1.0)
+            shown.s[k] = st[0]
+            shown.t[k] = st[1]
+            shown.per_pixel[k] = geometry.per_metre[look.triangle]
+            # One more than the number, so that 0 is none.
+            shown.base[k] = look.paint.base_image + 1
+            shown.pattern[k] = look.paint.pattern_image + 1
+    if textured:
+        shown.per_pixel = texture_steps(
+            shown.per_pixel, points.ray, z, facing, views.slopes[view][0]
+        )
+        points.base = colored(looks.texels, looks.images, shown, points.base)
+    if others:
+        points, emissive = surfaced(geometry, views, looks, view, entries, shown, points, emissive)
+    p_W = places_of(views.p_WC[view], points.ray, z)
+    sky = lights.skies[view]
+    fade = faded(p_W, sky.focus_W, sky.fade_m)
+    backdrop = sky.backdrop
     light = lit(lights, view, points, p_W)
     keep = Row(1.0) - fade
     for c in range(3):

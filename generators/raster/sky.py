@@ -5,6 +5,7 @@
 import warp as wp
 
 from generators.raster.layout import Lights
+from generators.raster.rows import Colors, Row
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 4})
 
@@ -61,3 +62,18 @@ def mirrored(lights: Lights, view: int, r_W: wp.vec3, rough: float) -> wp.vec3:
     if lights.skies[view].dome < 0 or rough >= 0.5:
         return dull
     return wp.lerp(seen_towards(lights, view, r_W), dull, 2.0 * rough)
+
+
+@wp.func_native("""
+    wp::vec_t<8, wp::float32> fade;
+    for (int k = 0; k < 8; ++k) {
+        const float x = p_W.data[0][k] - focus[0], y = p_W.data[1][k] - focus[1];
+        const float part = (::sqrtf(x * x + y * y) - range[0]) / (range[1] - range[0]);
+        const float high = part < 1.0f ? part : 1.0f;
+        fade[k] = high > 0.0f ? high : 0.0f;
+    }
+    return fade;
+""")
+def faded(p_W: Colors, focus: wp.vec3, range: wp.vec2) -> Row:
+    """Return how far eight points of the floor have turned into the backdrop; see `Sky`, m."""
+    ...
