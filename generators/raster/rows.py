@@ -144,8 +144,8 @@ def develop(
             if (use_pattern) read(pattern, s, t, factor);
         }
         for (int n = 0; n < 3; ++n) {
-            const float* const d = knots.data[n];
-            const float* const m = knots.data[n + 3];
+            const float* const d = knots.data[n] + knot;
+            const float* const m = knots.data[n + 3] + knot;
             const float here = d[0] + (d[2] - d[0]) * down, there = d[1] + (d[3] - d[1]) * down;
             const float begin = m[0] + (m[2] - m[0]) * down, end = m[1] + (m[3] - m[1]) * down;
             for (int k = 0; k < 8; ++k) {
@@ -160,6 +160,7 @@ def develop(
 )
 def paint_cell(
     knots: Light,
+    knot: int,
     texels: wp.array(dtype=wp.uint64),
     base: Image,
     use_base: bool,
@@ -180,7 +181,8 @@ def paint_cell(
     """Write the colours of a cell that one triangle fills, from the light at its corners.
 
     Args:
-        knots: Light at the upper left, upper right, lower left and lower right pixel.
+        knots: Light at the upper left, upper right, lower left and lower right pixel of two cells.
+        knot: Which of them is this one's first.
         texels: Of all images.
         base: The copy of the base image that fits, which repeats.
         use_base: Whether there is one.

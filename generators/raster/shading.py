@@ -190,10 +190,11 @@ def calm_light(
     normal_W: wp.vec3,
     left: int,
     top: int,
+    wide: int,
 ) -> bool:
-    """Return whether light may be interpolated over a cell that one triangle fills.
+    """Return whether light may be interpolated over a cell, or two, that one triangle fills.
 
-    So it is where nothing glints and no lamp has a shadow's edge.
+    So it is where nothing glints and no lamp has a shadow's edge; `wide` is in pixels.
     """
     if paint.roughness < GLINTS:
         return False
@@ -202,7 +203,7 @@ def calm_light(
         if lamp.map >= 0:
             corners = wp.matrix(shape=(4, 3), dtype=wp.float32)
             for c in range(4):
-                x = left + (CELL - 1) * (c % 2)
+                x = left + (wide - 1) * (c % 2)
                 y = top + (CELL - 1) * (c // 2)
                 ray = ray_of(views, view, ray_at(views, view, x, y))
                 p_W = views.p_WC[view] + ray * depth[view, y, x]
@@ -244,7 +245,7 @@ def shade(
     """Write the colours at the centres of a tile's pixels, cell by cell and row by row.
 
     Where one triangle fills a cell, images multiply whole rows; where moreover no shadow ends in
-    it, light is worked out at its corners only.
+    it, light is worked out at its corners only, and those of two cells at once.
     """
     view, tile = wp.tid()
     across = (views.width + CELL - 1) // CELL
@@ -254,7 +255,11 @@ def shade(
     look.number = NOBODY
     facet = Facet()
     number = NOBODY
+    wide = int(CELL)
     for part in range(4):
+        if part % 2 == 1 and wide > CELL:
+            continue
+        wide = int(CELL)
         left = (2 * (tile % tiles_across) + part % 2) * CELL
         top = (2 * (tile // tiles_across) + part // 2) * CELL
         if left >= views.width or top >= views.height:
@@ -269,7 +274,7 @@ def shade(
                     rgb[view, j, i] = plain
             continue
         alike = False
-        knotted = False
+        knotted = bool(False)
         pattern = Pattern()
         if one < EMPTY and left + CELL == right and top + CELL == bottom:
             if one != look.number:
@@ -277,14 +282,21 @@ def shade(
             alike = colored_only(looks, look.paint)
             if alike:
                 side = normal[view, top, left]
-                knotted = views.distorted == 0 and calm_light(
-                    views, lights, view, look.paint, depth, side, left, top
-                )
+                if part % 2 == 0 and right + CELL <= views.width:
+                    beside = filled[view, (top // CELL) * across + right // CELL]
+                    wide = wp.where(beside == one, 2 * CELL, CELL)
+                while wide >= CELL and not knotted and views.distorted == 0:
+                    knotted = calm_light(
+                        views, lights, view, look.paint, depth, side, left, top, wide
+                    )
+                    if not knotted:
+                        wide //= 2
+                wide = wp.max(wide, CELL)
                 if look.triangle >= 0:
                     if one != number:
                         facet = facet_of(geometry, views, view, one)
                         number = one
-                    i = left + CELL // 2
+                    i = left + wide // 2
                     j = top + CELL // 2
                     uv = ray_at(views, view, i, j)
                     pattern = pattern_of(
@@ -303,12 +315,12 @@ def shade(
             exposed = Row(1.0)
             columns = Places()
             lines = Places()
-            for k in range(wp.where(knotted, 4, right - left)):
+            for k in range(wp.where(knotted, 4 * (wide // CELL), right - left)):
                 i = left + k
                 j = row
                 if knotted:
-                    i = left + (k % 2) * (CELL - 1)
-                    j = top + (k // 2) * (CELL - 1)
+                    i = left + (k % 2) * (CELL - 1) + (k // 4) * CELL
+                    j = top + (k // 2 % 2) * (CELL - 1)
                 entries[k] = seen[start + j * views.width + i]
                 uv = ray_at(views, view, i, j)
                 u[k] = uv[0]
@@ -335,12 +347,13 @@ def shade(
             first = start + row * views.width + left
             if knotted:
                 paint = looks.paints[view, look.instance]
-                paint_cell(
-                    light, looks.texels, pattern.base, paint.base_image >= 0,
-                    pattern.pattern, paint.pattern_image >= 0, pattern.s_form, pattern.t_form,
-                    left, top, first, views.width, depth,
-                    looks.to_srgb, STEPS / LIGHT_RANGE, STEPS, rgb,
-                )  # fmt: skip
+                for aside in range(0, wide, CELL):
+                    paint_cell(
+                        light, aside // 2, looks.texels, pattern.base, paint.base_image >= 0,
+                        pattern.pattern, paint.pattern_image >= 0, pattern.s_form, pattern.t_form,
+                        left + aside, top, first + aside, views.width, depth,
+                        looks.to_srgb, STEPS / LIGHT_RANGE, STEPS, rgb,
+                    )  # fmt: skip
                 continue
             factor = Colors(1.0)
             if alike and look.triangle >= 0:
