@@ -257,6 +257,7 @@ class Lights:
         depths: 1/z of their texels, one map after another; 0 where nothing is.
         tiles: The largest and the least 1/z around each tile of each map.
         disc: Points that cover the unit disc evenly, where shadows are looked up.
+        split_sum: What microfacets reflect of a white sky, see `tables.packed_split_sum`.
     """
 
     skies: wp.array(dtype=Sky)
@@ -266,3 +267,4 @@ class Lights:
     depths: wp.array(dtype=wp.float32)
     tiles: wp.array2d(dtype=wp.vec2)
     disc: wp.array(dtype=wp.vec2)
+    split_sum: wp.array2d(dtype=wp.uint32)

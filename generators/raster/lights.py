@@ -15,7 +15,7 @@ from generators.raster import shadow
 from generators.raster.buffer import VisibilityBuffer
 from generators.raster.geometry import Instances
 from generators.raster.layout import Geometry, Lamp, Lights, Sky
-from generators.raster.tables import disc
+from generators.raster.tables import disc, packed_split_sum
 from generators.raster.views import Mirror, View
 from generators.renderer import Part
 from generators.scenario import FLOORS, Scenario
@@ -77,6 +77,7 @@ class LightRig:
         self.lights.tiles = wp.zeros(tiles, dtype=wp.vec2, device=device)
         points = disc(int(shadow.TAPS))
         self.lights.disc = wp.array(points, dtype=wp.vec2, device=device)
+        self.lights.split_sum = wp.array(packed_split_sum(), dtype=wp.uint32, device=device)
         texels = self._maps.target.seen.shape
         self.lights.depths = wp.zeros(texels, dtype=wp.float32, device=device)
 

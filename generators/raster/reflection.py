@@ -34,6 +34,40 @@ class Points:
     exposed: Row
 
 
+Split = wp.types.matrix(shape=(2, 8), dtype=wp.float32)
+"""The a and b of `tables.split_sum` of eight points."""
+
+
+@wp.func_native("""
+    wp::mat_t<2, 8, wp::float32> split;
+    const int side = table.shape[0];
+    for (int k = 0; k < 8; ++k) {
+        const float x = points.ray.data[0][k], y = points.ray.data[1][k], z = points.ray.data[2][k];
+        const float along = points.normal.data[0][k] * x + points.normal.data[1][k] * y
+                          + points.normal.data[2][k] * z;
+        const float cosine = (along < 0.0f ? -along : along) / ::sqrtf(x * x + y * y + z * z);
+        const float root = ::sqrtf(cosine < 1.0f ? cosine : 1.0f);
+        const float column = root * (float)(side - 1);
+        const float row = points.roughness[k] * (float)(side - 1);
+        const int i = column < (float)(side - 2) ? (int)column : side - 2;
+        const int j = row < (float)(side - 2) ? (int)row : side - 2;
+        const float fx = column - (float)i, fy = row - (float)j;
+        const wp::uint32* const from = table.data + j * side + i;
+        const wp::uint32 p = from[0], q = from[1], r = from[side], s = from[side + 1];
+        const float wa = (1.0f - fx) * (1.0f - fy), wb = fx * (1.0f - fy);
+        const float wc = (1.0f - fx) * fy, wd = fx * fy;
+        split.data[0][k] = (wa * (float)(int)(p & 65535) + wb * (float)(int)(q & 65535)
+                          + wc * (float)(int)(r & 65535) + wd * (float)(int)(s & 65535)) / 65535.0f;
+        split.data[1][k] = (wa * (float)(int)(p >> 16) + wb * (float)(int)(q >> 16)
+                          + wc * (float)(int)(r >> 16) + wd * (float)(int)(s >> 16)) / 65535.0f;
+    }
+    return split;
+""")
+def split_of(points: Points, table: wp.array2d(dtype=wp.uint32)) -> Split:
+    """Return what the microfacets of eight points reflect of a white sky; see `Lights`."""
+    ...
+
+
 @wp.func_native("""
     wp::mat_t<6, 8, wp::float32> light;
     const bool dome = sky.dome >= 0;
@@ -44,14 +78,8 @@ class Points:
         const float nz = points.normal.data[2][k];
         const float vx = x * away, vy = y * away, vz = z * away;
         const float nv = nx * vx + ny * vy + nz * vz;
-        const float size = nv < 0.0f ? -nv : nv, facing = size < 1.0f ? size : 1.0f;
-        // What a rough surface reflects of a sky, after Karis; the last factor is near his exp2.
-        const float rough = points.roughness[k], gloss = 1.0f - rough;
-        const float fade = (1.0f - facing) * (1.0f - facing) * (1.0f - facing) * (1.0f - facing);
-        const float fading = fade * (1.0f - facing), sharp = gloss * gloss;
-        const float low = (sharp < fading ? sharp : fading) * gloss + 0.0425f - 0.0275f * rough;
-        const float scale = -1.04f * low + 1.04f - 0.572f * rough;
-        const float offset = 1.04f * low + 0.022f * rough - 0.04f;
+        const float scale = split.data[0][k], offset = split.data[1][k];
+        const float lost = 1.0f / (scale + offset) - 1.0f;
         const float rx = 2.0f * nv * nx - vx, ry = 2.0f * nv * ny - vy, rz = 2.0f * nv * nz - vz;
         const float metal = points.metallic[k], open = points.exposed[k];
         for (int n = 0; n < 3; ++n) {
@@ -62,21 +90,23 @@ class Points:
             shine = dome ? mirror.data[n][k] : shine;
             const float base = points.base.data[n][k];
             const float head_on = points.reflection.data[n][k] * (1.0f - metal) + base * metal;
-            const float glint = head_on * scale + offset;
+            const float glint = (head_on * scale + offset) * (1.0f + head_on * lost);
             light.data[n][k] = (1.0f - glint) * base * (1.0f - metal) * dull * open;
             light.data[n + 3][k] = glint * shine * open;
         }
     }
     return light;
 """)
-def under_sky(points: Points, sky: Sky, diffuse: Colors, mirror: Colors) -> Light:
+def under_sky(points: Points, split: Split, sky: Sky, diffuse: Colors, mirror: Colors) -> Light:
     """Return what eight points give back of the sky's light.
 
-    What a rough surface reflects is approximated after Karis, Physically based shading on mobile,
-    Unreal Engine, 2014.
+    Light that meets microfacets more than once is added as a share of what meets them once, so that
+    a white metal under a white sky is white (E. Turquin, Practical multiple scattering compensation
+    for microfacet models, 2019).
 
     Args:
         points: The points.
+        split: What their microfacets reflect at once.
         sky: Above them.
         diffuse: Under a dome, what white surfaces there would give back of it.
         mirror: Under a dome, what they would show as mirrors.
@@ -111,19 +141,20 @@ def under_sky(points: Points, sky: Sky, diffuse: Colors, mirror: Colors) -> Ligh
         const float fifth = vh * vh * vh * vh * vh;
         // D is taken times π, since the strength is an irradiance over π.
         const float lobe = own * own / (d * d) * smith, metal = points.metallic[k];
+        const float lost = 1.0f / (split.data[0][k] + split.data[1][k]) - 1.0f;
         for (int n = 0; n < 3; ++n) {
             const float base = points.base.data[n][k], given = strength.data[n][k] * cosine;
             const float shown = strength.data[n][k] * other;
             const float head_on = points.reflection.data[n][k] * (1.0f - metal) + base * metal;
             const float fresnel = head_on * (1.0f - fifth) + fifth;
             light.data[n][k] = (1.0f - fresnel) * base * (1.0f - metal) * given;
-            light.data[n + 3][k] = fresnel * lobe * shown;
+            light.data[n + 3][k] = fresnel * lobe * shown * (1.0f + head_on * lost);
         }
     }
     return light;
 """)
 def under_lamp(
-    points: Points, toward: Colors, strength: Colors, glint: Colors, widened: Row
+    points: Points, split: Split, toward: Colors, strength: Colors, glint: Colors, widened: Row
 ) -> Light:
     """Return what eight points give back of one lamp's light.
 
@@ -131,10 +162,12 @@ def under_lamp(
     Smith's shadowing as approximated by Hammon (PBR diffuse lighting for GGX+Smith, GDC 2017) and
     Schlick's Fresnel term; Lambert below it. A lamp that is no point shows in a mirror where it is
     nearest to the reflected ray, in a lobe widened by its size and dimmed as it widens (B. Karis,
-    Real shading in Unreal Engine 4, SIGGRAPH 2013, "Representative point").
+    Real shading in Unreal Engine 4, SIGGRAPH 2013, "Representative point"). As in `under_sky`,
+    light that meets microfacets more than once is added.
 
     Args:
         points: The points.
+        split: What their microfacets reflect of a white sky at once.
         toward: Unit vectors to the lamp, in the world.
         strength: What white surfaces there that face the lamp give back.
         glint: Unit vectors to that place of the lamp which the mirror shows.

@@ -12,7 +12,7 @@ from generators.raster.layout import Geometry, Lights, Looks, Paint, Views
 from generators.raster.look import NOBODY, Look, look_at
 from generators.raster.occlusion import Places, open_to_sky
 from generators.raster.patterns import Pattern, colored_only, pattern_of, patterned
-from generators.raster.reflection import Points, under_lamp, under_sky
+from generators.raster.reflection import Points, split_of, under_lamp, under_sky
 from generators.raster.rows import Colors, Light, Row, develop, paint_cell
 from generators.raster.sampled import Entries
 from generators.raster.shadow import arriving, in_map, settled
@@ -55,7 +55,8 @@ def lit(lights: Lights, view: int, points: Points, p_W: Colors) -> Light:
             for c in range(3):
                 diffuse[c, k] = given[c]
                 mirror[c, k] = shown[c]
-    light = under_sky(points, sky, diffuse, mirror)
+    split = split_of(points, lights.split_sum)
+    light = under_sky(points, split, sky, diffuse, mirror)
     for index in range(sky.lamps):
         lamp = lights.lamps[view, index]
         seen = lamp_from(lamp, points, p_W)
@@ -66,7 +67,7 @@ def lit(lights: Lights, view: int, points: Points, p_W: Colors) -> Light:
         strength = Colors()
         for c in range(3):
             strength[c] = part * lamp.strength[c]
-        light += under_lamp(points, seen.toward, strength, seen.glint, seen.widened)
+        light += under_lamp(points, split, seen.toward, strength, seen.glint, seen.widened)
     return light
 
 
