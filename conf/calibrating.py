@@ -145,7 +145,7 @@ def _least_squares(
         result = fit_lm(
             scene,
             data.training,
-            shared=config.calibration.shared,
+            shared=[field.name for field in config.calibration.shared],
             inertias=config.calibration.inertias,
             payload=config.calibration.payload,
             workers=config.workers,

@@ -79,6 +79,9 @@ class Engine(Enum):
 Loss = Enum("Loss", ["huber", "squares"])
 """How torque residuals count: huber bends to no outlier, squares is plain least squares."""
 
+Fitted = Enum("Fitted", ["coulomb", "viscous", "armature", "stiffness", "damping", "delay_s"])
+"""What rollouts fit of a joint: `calibration.segments.FITTED`, which `--help` need not load."""
+
 
 @dataclass
 class CalibrationConfig:
@@ -92,7 +95,7 @@ class CalibrationConfig:
     cmaes_generations: int = 30
     cmaes_candidates: int = 12
     cmaes_engine: Engine = Engine.twin
-    shared: list[str] = field(default_factory=list)
+    shared: list[Fitted] = field(default_factory=list)
     geometry: bool = False
     inertias: list[str] = field(default_factory=list)
     payload: str | None = None

@@ -102,6 +102,19 @@ def test_pipeline_metrics_say_what_was_fitted_and_why(pipeline: Path) -> None:
     assert (mae > 0.5 * rms).all()
 
 
+@pytest.mark.slow
+def test_joints_share_what_they_are_told_to(tmp_path: Path) -> None:
+    shared = "calibration.shared=[delay_s]"
+    code, _, err = run(
+        "task=calibrate", "method=lm", shared, f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path
+    )
+    assert code == 0, err
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text())["parameters"]
+    values = {name: parameter["value"] for name, parameter in found.items()}
+    assert len({value for name, value in values.items() if name.endswith("delay_s")}) == 1
+    assert len({value for name, value in values.items() if name.endswith("stiffness")}) == 7
+
+
 SHARED = Path(os.environ.get("KINETWIN_SHARED", ROOT.parent / "shared")) / "recordings"
 
 
@@ -242,6 +255,7 @@ def test_report_stands_alone(pipeline: Path) -> None:
         (["calibration.train_fraction=nan"], ["calibration.train_fraction", "0.1 to 0.95"]),
         (["resume=/no/such/run", "method=cmaes"], ["resume is /no/such/run", "cmaes_generations"]),
         (["method=newton"], ["method", "auto, torch, lm, cmaes"]),
+        (["calibration.shared=[armatur]"], ["calibration.shared", "coulomb, viscous, armature"]),
         (["recording.train=[9,2]"], ["recording.train", "[0, 14.7]"]),
         (["recording.test=panda_unsia"], ["panda_unsia", "panda_unisa"]),
         (["recording.train=a", "recording.test=a"], ["recording.train", "share a"]),

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from calibration.segments import FITTED
 from conf.choosing import alone, choose
-from conf.schema import Method
+from conf.schema import Fitted, Method
 from conf.split import Split, part
 from conf.telemetry import RecordingConfig, ServoConfig
 from envs.errors import CalibrationError
@@ -73,3 +74,7 @@ def test_auto_takes_the_servo_and_the_marker_where_only_they_can_use_the_log() -
 def test_what_is_asked_for_is_taken() -> None:
     assert alone(config(Method.lm, **SERVO, test={"kp": 100})) is None
     assert choose(config(Method.cmaes), data(command=True))[0] == [Method.cmaes]
+
+
+def test_the_configuration_knows_what_rollouts_fit() -> None:
+    assert tuple(field.name for field in Fitted) == tuple(FITTED)
