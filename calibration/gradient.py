@@ -1,4 +1,4 @@
-"""Torque-level identification: inertias, rotors and friction from measured joint torques.
+"""Torque-level identification: inertias, rotors and friction from measured torques or currents.
 
 A convex fit on the compressed regression: the torque is linear in the inertial parameters (and in
 all else but the Stribeck velocity), and the prior, a log-det divergence from the model's links, is
@@ -14,11 +14,14 @@ curved valleys and had not settled after 100 steps. This takes about 10 steps a 
 import time
 from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
+from itertools import compress
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from calibration.drive_gain import LOOSE, Gains, Told
+from calibration.drive_gain import told as told_gains
 from calibration.identifiability import (
     Identifiability,
     degenerate_cases,
@@ -32,6 +35,7 @@ from calibration.structure import TERMS, Choice, Structure, choose, left_out
 from calibration.torque_fit import Loss, TorqueFit, fit, limits, start
 from calibration.torque_model import (
     FIELDS,
+    OF_TORQUE,
     Prior,
     TorqueModel,
     model_prior,
@@ -57,9 +61,12 @@ def fit_torque(
     cutoff_hz: float = 10.0,
     structure: Structure | None = None,
     loss: Loss = "huber",
+    gains: Gains | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> CalibrationResult:
     """Identify inertias, armature, friction and offset of the joints that move.
+
+    Where the motors' currents were measured the drive gains are identified, too.
 
     Args:
         scene: The nominal stage; its robot's joints include those of the motion, all others are
@@ -71,12 +78,15 @@ def fit_torque(
         structure: The terms of each joint's equation; chosen by cross-validation within `train`
             where it is not given.
         loss: How residuals count.
+        gains: Where currents were measured: the motion's torque is the current times the nominal
+            gain.
         provenance: Goes into the result's: hashes of the recording and the like.
 
     Returns:
         Values for each joint, and for each rigid group of bodies the numbers of its heaviest one;
         `inertials` holds all bodies that change. Metrics: `heldout_rmse_nm`, `nominal_rmse_nm`
-        (the stage as it is, same instants) and `train_rmse_nm`, in the order of the joints.
+        (the stage as it is, same instants) and `train_rmse_nm`, in the order of the joints; of
+        currents the same in A (`heldout_rmse_a` …), and as torques at the identified gains.
 
     Raises:
         CalibrationError: The joints do not fit the stage, no link has mass, the torque is not
@@ -93,13 +103,14 @@ def fit_torque(
     judged = None if heldout is None else heldout & motion.use
     if judged is not None and not judged.any():
         raise CalibrationError("no usable instant is held out to judge the calibration by")
-    model = TorqueModel(tree, rigid_groups(tree, scene.robot))
+    model = TorqueModel(tree, rigid_groups(tree, scene.robot), gains)
     if not model.groups:
         raise CalibrationError(f"no link of {scene.robot.prim} has mass in the model")
     joints = [scene.robot.joint(name) for name in tree.joints]
     prior = model_prior(model, joints, motion, train)
     # What a late sensor and a load change depends on the torque, which is found first without them.
-    regression = build_regression(tree, motion, train, cutoff_hz)
+    by_joint = gains is not None
+    regression = build_regression(tree, motion, train, cutoff_hz, by_joint=by_joint)
     n = len(joints)
     plain = left_out(frozenset(TERMS) - {"lag", "load"})
     found = fit(model, regression, prior, start(regression, prior), (plain,) * n, "squares")
@@ -114,7 +125,9 @@ def fit_torque(
     found = fit(model, regression, prior, found, absent, loss)
     lags_s = model.split(found.p)[1][LAG]
     if lags_s.any():
-        regression = build_regression(tree, motion, train, cutoff_hz, lags_s=lags_s)
+        regression = build_regression(
+            tree, motion, train, cutoff_hz, lags_s=lags_s, by_joint=by_joint
+        )
     regression = _near(model, regression, found, joints, motion, cutoff_hz)
     found = fit(model, regression, prior, found, absent, loss)
 
@@ -124,9 +137,14 @@ def fit_torque(
         model, regression, found, prior, absent, degenerate_cases(tree, motion.qd, train)
     )
     known = _known(model, absent, told, still_joints(tree, motion.qd, train))
+    known -= _vague(model, values, covariance)
     inertials = model.inertials(p)
-    error = model_torque(*model.fitted(p, joints), motion, cutoff_hz) - motion.tau
+    ratios = model.ratios(p)
+    error = model_torque(*model.fitted(p, joints), motion, cutoff_hz) / ratios - motion.tau
     nominal_error = model_torque(tree, joints, motion, cutoff_hz) - motion.tau
+    errors = {"train": (error, train)}
+    if judged is not None:
+        errors = {"heldout": (error, judged), "nominal": (nominal_error, judged), **errors}
     return CalibrationResult(
         parameters={
             name: Parameter(
@@ -160,15 +178,15 @@ def fit_torque(
             **(provenance or {}),
         },
         metrics={
+            **{f"{name}_rmse_nm": _rms(off[use] * ratios) for name, (off, use) in errors.items()},
             **(
                 {}
-                if judged is None
+                if gains is None
                 else {
-                    "heldout_rmse_nm": _rms(error[judged]),
-                    "nominal_rmse_nm": _rms(nominal_error[judged]),
+                    f"{name}_rmse_a": _rms(off[use] / gains.nominal)
+                    for name, (off, use) in errors.items()
                 }
             ),
-            "train_rmse_nm": _rms(error[train]),
             "outliers": [float(x) for x in (found.weights < 1).mean(axis=1)],
             **({} if choice is None else {"structure": choice.to_dict()}),
             "identifiability": told.to_dict(),
@@ -187,7 +205,8 @@ def _near(
 ) -> Regression:
     """Return the regression with the columns that depend on the torque, about that of a fit."""
     tau, load = torque_near(*model.fitted(found.p, joints), motion, cutoff_hz, regression.lags_s)
-    return regression.near(motion, cutoff_hz, tau, load)
+    ratios = model.ratios(found.p)
+    return regression.near(motion, cutoff_hz, tau / ratios, load / ratios)
 
 
 def _uncertainty(
@@ -220,6 +239,10 @@ def _uncertainty(
         of @ np.linalg.solve(jacobian.T @ jacobian + precision, of.T),
     )
     reported = np.flatnonzero(there)
+    besides = None
+    if model.gains is not None:
+        gains, besides = _gains_told(model, found.p, of, covariance, jacobian, precision)
+        warnings = [*warnings, *gains.sentences()]
     told = identifiability(
         [names[k] for k in reported],
         jacobian,
@@ -227,8 +250,49 @@ def _uncertainty(
         of[reported],
         at_bounds=bounded,
         warnings=warnings,
+        besides=besides,
     )
     return covariance, told
+
+
+def _gains_told(
+    model: TorqueModel,
+    p: Float[np.ndarray, "params"],
+    of: Float[np.ndarray, "values there"],
+    covariance: Float[np.ndarray, "values values"],
+    jacobian: Float[np.ndarray, "rows there"],
+    precision: Float[np.ndarray, "there there"],
+) -> tuple[Told, Float[np.ndarray, "group there"]]:
+    """Return what the data tell of the drive gains, and what would tell the rest of them.
+
+    The latter are rows of a Jacobian: one gain of each group measured to 1e-5.
+    """
+    assert model.gains is not None, "of torques there are none"
+    n, fitted = len(model.tree.joints), np.flatnonzero(~model.gains.known)
+    gains = model.gains.nominal * model.ratios(p)
+    logs = (of[-n:] / gains[:, None])[fitted]
+    of_logs = covariance[-n:, -n:] / np.outer(gains, gains)
+    names = [model.tree.joints[j] for j in fitted]
+    found = told_gains(names, jacobian, precision, logs, of_logs[np.ix_(fitted, fitted)])
+    return found, 1e5 * logs[[int(members[0]) for members in found.open]]
+
+
+def _vague(
+    model: TorqueModel,
+    values: Float[np.ndarray, "values"],
+    covariance: Float[np.ndarray, "values values"],
+) -> frozenset[str]:
+    """Return what is known as a factor at most: a gain, and with it all that is a torque there."""
+    if model.gains is None:
+        return frozenset()
+    n = len(model.tree.joints)
+    loose = np.sqrt(np.diag(covariance)[-n:]) > LOOSE * values[-n:]
+    fields = [name for (name, *_), torque in zip(FIELDS, OF_TORQUE, strict=True) if torque]
+    return frozenset(
+        f"{joint}.{field}"
+        for joint in compress(model.tree.joints, loose)
+        for field in (*fields, "drive_gain")
+    )
 
 
 def _known(
@@ -249,6 +313,9 @@ def _known(
     }
     names = {name for name, _ in model.names()}
     gone |= {f"{joint}.{f}" for joint in still for f, *_ in FIELDS if f != "torque_offset"}
+    if model.gains is not None:
+        held = zip(model.tree.joints, model.gains.known, strict=True)
+        gone |= {f"{joint}.drive_gain" for joint, known in held if known or joint in still}
     return frozenset(names - gone - set(told.weak) - set(told.at_bounds))
 
 

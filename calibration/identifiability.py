@@ -76,6 +76,7 @@ def identifiability(
     *,
     at_bounds: Sequence[str] = (),
     warnings: Sequence[str] = (),
+    besides: Float[np.ndarray, "more params"] | None = None,
 ) -> Identifiability:
     """Judge a fit by its linearisation.
 
@@ -89,12 +90,15 @@ def identifiability(
         of: Derivative of the values with respect to the parameters.
         at_bounds: Values that ended at a bound.
         warnings: What is known to be degenerate.
+        besides: Rows of a Jacobian: what is named in words already. Pairs that could be told apart
+            with it are not named once more.
     """
     half = np.linalg.inv(np.linalg.cholesky(precision))
     information = np.linalg.eigvalsh(half @ jacobian.T @ jacobian @ half.T)
     told = information[information >= 1.0]
     share = prior_share(jacobian, precision, of)
-    posterior = of @ np.linalg.solve(jacobian.T @ jacobian + precision, of.T)
+    H = jacobian.T @ jacobian + precision
+    posterior = of @ np.linalg.solve(H if besides is None else H + besides.T @ besides, of.T)
     deviation = np.sqrt(np.diag(posterior))
     scale = np.where(deviation > 0, deviation, 1.0)
     correlation = posterior / scale / scale[:, None]

@@ -68,7 +68,8 @@ class Regression:
 
     The coefficients are, one block after the other: π of all links (10 each), armature, coulomb,
     viscous, offset, spring, lag, asymmetry, load (one a joint), and the Stribeck columns
-    (STRIBECK_NODES a joint).
+    (STRIBECK_NODES a joint). Where currents were measured π comes once for each joint's equation,
+    in units of its own (`by_joint`).
 
     Attributes:
         kept: Of the motion's samples.
@@ -126,9 +127,14 @@ def shifted(
     return np.asarray(spline(np.maximum(at - late, 0.0)))
 
 
-def first_node(joints: int) -> int:
+def bodies_end(joints: int, *, by_joint: bool = False) -> int:
+    """Return the index of the first coefficient after those of the bodies."""
+    return 10 * joints * (joints if by_joint else 1)
+
+
+def first_node(joints: int, *, by_joint: bool = False) -> int:
     """Return the index of the first Stribeck coefficient."""
-    return (10 + OWN) * joints
+    return bodies_end(joints, by_joint=by_joint) + OWN * joints
 
 
 def stribeck_nodes() -> Float[np.ndarray, "node"]:
@@ -170,6 +176,7 @@ def build_regression(
     cutoff_hz: float,
     *,
     lags_s: Float[np.ndarray, "joint"] | None = None,
+    by_joint: bool = False,
 ) -> Regression:
     """Make, low-pass and thin out the torque equations of a motion.
 
@@ -182,6 +189,7 @@ def build_regression(
         cutoff_hz: Of the filter.
         lags_s: By which the columns of each joint shall be late, s: a jump of friction cannot be
             made late by its slope.
+        by_joint: The bodies have coefficients of their own in each joint's equation.
 
     Raises:
         CalibrationError: Too few instants are left to fit with.
@@ -204,8 +212,8 @@ def build_regression(
     joints = []
     for j, late in enumerate(lags_s / dt_s):
         seen = np.flatnonzero(np.abs(Y[:, j]).max(axis=0) > 0)
-        own = np.array([10 * n + k * n + j for k in range(OWN)])
-        nodes = first_node(n) + j * STRIBECK_NODES + np.arange(STRIBECK_NODES)
+        own = bodies_end(n, by_joint=by_joint) + n * np.arange(OWN) + j
+        nodes = first_node(n, by_joint=by_joint) + j * STRIBECK_NODES + np.arange(STRIBECK_NODES)
         ones = np.ones_like(sign[:, j])
         smooth = lowpass(Y[:, j, seen], thin * dt_s, cutoff_hz)
         smooth = shifted(smooth, kept // thin, late / thin)
@@ -214,7 +222,8 @@ def build_regression(
         rough = shifted(lowpass(rough, dt_s, cutoff_hz), kept, late)
         later = np.zeros((len(kept), 1))
         columns = np.column_stack([smooth, rough[:, :5], later, rough[:, 5:6], later, rough[:, 6:]])
-        index = np.concatenate([seen, own, nodes])
+        bodies = seen + 10 * n * j * by_joint
+        index = np.concatenate([bodies, own, nodes])
         if len(kept) < 2 * columns.shape[1]:
             raise CalibrationError(
                 f"{len(kept)} usable instants are too few for the {columns.shape[1]} coefficients "

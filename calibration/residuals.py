@@ -18,6 +18,7 @@ class Errors:
         q: rad or m.
         qd: rad/s or m/s.
         tau: N·m or N.
+        current: A.
         q_mae: Of the position, the mean of absolute values.
     """
 
@@ -25,6 +26,7 @@ class Errors:
     qd: Float[np.ndarray, "joint"] | None
     tau: Float[np.ndarray, "joint"] | None
     q_mae: Float[np.ndarray, "joint"]
+    current: Float[np.ndarray, "joint"] | None = None
 
 
 def rmse(
@@ -76,5 +78,6 @@ def rmse(
         q=q,
         qd=error(simulated.qd, measured.qd),
         tau=error(simulated.tau, measured.tau),
+        current=error(simulated.current, measured.current),
         q_mae=np.abs(simulated.q - measured.q)[use].mean(axis=0),
     )

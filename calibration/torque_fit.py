@@ -47,14 +47,16 @@ def limits(
         lower[names.index(free)] = -np.inf
     lower[-1], upper[-1] = np.log(STRIBECK_RANGE)
     upper[names.index("torque_lag_s")] = MOST_LAG_S
+    means = prior.mean[: lower.size].reshape(lower.shape)
     for j, fields in enumerate(left_out):
         for f in map(names.index, fields):
-            held = prior.mean.reshape(lower.shape)[f, j] if f == len(names) - 1 else 0.0
+            held = means[f, j] if f == len(names) - 1 else 0.0
             lower[f, j] = upper[f, j] = held
     inertial = np.full(10 * len(model.groups), np.inf)
+    gains = np.empty(0) if model.gains is None else np.where(model.gains.known, 0.0, np.inf)
     return (
-        np.concatenate([-inertial, lower.ravel()]),
-        np.concatenate([inertial, upper.ravel()]),
+        np.concatenate([-inertial, lower.ravel(), -gains]),
+        np.concatenate([inertial, upper.ravel(), gains]),
     )
 
 

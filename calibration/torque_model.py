@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.linalg import block_diag
 from torch import Tensor
 
+from calibration.drive_gain import Gains
 from calibration.inertia import (
     Group,
     divergence,
@@ -23,6 +24,7 @@ from calibration.inertia import (
 from calibration.regression import (
     STRIBECK_NODES,
     STRIBECK_RANGE,
+    bodies_end,
     first_node,
     stribeck_weights,
 )
@@ -62,6 +64,10 @@ FIELDS = (
 """What is identified of each joint, in the order of the parameters; unit if it turns, if slides."""
 
 
+OF_TORQUE = np.array(["N" in unit or "kg" in unit for _, unit, _ in FIELDS])
+"""Which of FIELDS are a torque over something, and so grow with the drive gain."""
+
+
 def field_values(joints: Sequence[Joint]) -> Float[np.ndarray, "field joint"]:
     """Return what joints have of FIELDS."""
     return np.array([[attrgetter(name)(j) for j in joints] for name, *_ in FIELDS], float)
@@ -75,17 +81,32 @@ class TorqueModel:
     joint after the other, the Stribeck velocity as its logarithm. A step, and what is uncertain, is
     told in local coordinates: for each group the log-Cholesky coordinates about its present π, and
     for all the rest the differences themselves.
+
+    Where currents were measured, what is fitted as torque is the current times its nominal gain.
+    FIELDS are then in these units, π in the true ones, and p ends with the logarithms of true over
+    nominal gain, by which the bodies' torque is divided: no unit of FIELDS' priors can bend a gain.
     """
 
     tree: Tree
     groups: tuple[Group, ...]
+    gains: Gains | None = None
 
     def split(
         self, p: Float[np.ndarray, "params"]
     ) -> tuple[Float[np.ndarray, "group 10"], Float[np.ndarray, "field joint"]]:
         """Return the groups' inertial parameters, and FIELDS' blocks."""
-        size = 10 * len(self.groups)
-        return p[:size].reshape(-1, 10), p[size:].reshape(len(FIELDS), -1)
+        size, n = 10 * len(self.groups), len(self.tree.joints)
+        end = size + n * len(FIELDS)
+        return p[:size].reshape(-1, 10), p[size:end].reshape(len(FIELDS), -1)
+
+    def ratios(self, p: Float[np.ndarray, "params"]) -> Float[np.ndarray, "joint"]:
+        """Return each joint's drive gain over its nominal one; 1 where torque was measured."""
+        n = len(self.tree.joints)
+        return np.ones(n) if self.gains is None else np.exp(p[-n:])
+
+    def _units(self, p: Float[np.ndarray, "params"]) -> Float[np.ndarray, "field joint"]:
+        """Return what FIELDS as fitted are multiplied by to be the joint's own."""
+        return np.where(OF_TORQUE[:, None], self.ratios(p), 1.0)
 
     def link_parameters(self, p: Float[np.ndarray, "params"]) -> Float[np.ndarray, "joint 10"]:
         """Return the inertial parameters of all links."""
@@ -97,7 +118,10 @@ class TorqueModel:
         """Return the coefficients in `Regression`'s order."""
         *linear, stribeck, log_velocity = self.split(p)[1]
         nodes = stribeck[:, None] * stribeck_weights(log_velocity)
-        return np.concatenate([self.link_parameters(p).ravel(), *linear, nodes.ravel()])
+        bodies = self.link_parameters(p).ravel()
+        if self.gains is not None:
+            bodies = np.outer(1 / self.ratios(p), bodies).ravel()
+        return np.concatenate([bodies, *linear, nodes.ravel()])
 
     def derivative(
         self, p: Float[np.ndarray, "params"]
@@ -105,25 +129,36 @@ class TorqueModel:
         """Return the derivative of the coefficients with respect to the local coordinates."""
         *_, stribeck, log_velocity = self.split(p)[1]
         groups, n = len(self.groups), len(self.tree.joints)
-        D = np.zeros(((first_node(1) + STRIBECK_NODES) * n, len(p)))
-        for g, (group, basis) in enumerate(zip(self.groups, self.inertia_basis(p), strict=True)):
-            D[10 * group.link : 10 * group.link + 10, 10 * g : 10 * g + 10] = basis
+        by_joint = self.gains is not None
+        D = np.zeros((first_node(n, by_joint=by_joint) + STRIBECK_NODES * n, len(p)))
+        ratios = self.ratios(p) if by_joint else np.ones(1)
+        pairs = list(zip(self.groups, self.inertia_basis(p), strict=True))
+        for j, ratio in enumerate(ratios):
+            for g, (group, basis) in enumerate(pairs):
+                start = 10 * (n * j + group.link)
+                D[start : start + 10, 10 * g : 10 * g + 10] = basis / ratio
+            if by_joint:
+                bodies = self.link_parameters(p).ravel()
+                D[10 * n * j : 10 * n * (j + 1), len(p) - n + j] = -bodies / ratio
         linear = np.arange((len(FIELDS) - 2) * n)
-        D[10 * n + linear, 10 * groups + linear] = 1.0
+        D[bodies_end(n, by_joint=by_joint) + linear, 10 * groups + linear] = 1.0
+        excess = 10 * groups + len(linear)
         weights, slopes = stribeck_weights(log_velocity), stribeck_weights(log_velocity, slope=True)
         for j in range(n):
-            start = first_node(n) + j * STRIBECK_NODES
+            start = first_node(n, by_joint=by_joint) + j * STRIBECK_NODES
             nodes = slice(start, start + STRIBECK_NODES)
-            D[nodes, len(p) - 2 * n + j] = weights[j]
-            D[nodes, len(p) - n + j] = stribeck[j] * slopes[j]
+            D[nodes, excess + j] = weights[j]
+            D[nodes, excess + n + j] = stribeck[j] * slopes[j]
         return D
 
     def enters(self, joint: int) -> Int[np.ndarray, "entering"]:
-        """Return which parameters a joint's torque depends on: its own, and what it carries."""
+        """Return which parameters a joint's torque depends on: of what it carries, its own last."""
         carried = [g for g, group in enumerate(self.groups) if self._carries(joint, group.link)]
         links = np.add.outer(10 * np.array(carried, int), np.arange(10)).ravel()
-        own = 10 * len(self.groups) + len(self.tree.joints) * np.arange(len(FIELDS)) + joint
-        return np.concatenate([links, own])
+        first, n = 10 * len(self.groups), len(self.tree.joints)
+        own = first + n * np.arange(len(FIELDS)) + joint
+        gain = [] if self.gains is None else [first + n * len(FIELDS) + joint]
+        return np.concatenate([links, np.array(gain, int), own])
 
     def _carries(self, joint: int, link: int) -> bool:
         while link > joint:
@@ -154,10 +189,11 @@ class TorqueModel:
     def values(
         self, p: Float[np.ndarray, "params"]
     ) -> tuple[Float[np.ndarray, "values"], Float[np.ndarray, "values params"]]:
-        """Return the numbers to report (ten a group, then FIELDS), and their local derivative."""
+        """Return the numbers to report (ten a group, FIELDS, gains), and their local derivative."""
         pi, blocks = self.split(p)
-        fields = np.concatenate([blocks[:-1].ravel(), np.exp(blocks[-1])])
-        scale = np.ones_like(fields)
+        units = self._units(p).ravel()
+        fields = np.concatenate([blocks[:-1].ravel(), np.exp(blocks[-1])]) * units
+        scale = units.copy()
         scale[-blocks.shape[1] :] = fields[-blocks.shape[1] :]
         bodies, derivatives = [], []
         for group, L in zip(self.groups, torch.from_numpy(factor(pi)), strict=True):
@@ -170,8 +206,14 @@ class TorqueModel:
             here = torch.zeros(10, dtype=torch.float64)
             bodies.append(heaviest(here).numpy())
             derivatives.append(jacobian(heaviest, here))
-        derivative = block_diag(*derivatives, np.diag(scale))
-        return np.concatenate([*bodies, fields]), derivative
+        if self.gains is None:
+            return np.concatenate([*bodies, fields]), block_diag(*derivatives, np.diag(scale))
+        gains, n = self.gains.nominal * self.ratios(p), len(self.tree.joints)
+        derivative = block_diag(*derivatives, np.diag(scale), np.diag(gains))
+        rows = 10 * len(self.groups) + np.arange(len(fields))
+        grows = np.where(np.repeat(OF_TORQUE, n), fields, 0.0)
+        derivative[rows, len(p) - n + np.arange(len(fields)) % n] = grows
+        return np.concatenate([*bodies, fields, gains]), derivative
 
     def inertials(self, p: Float[np.ndarray, "params"]) -> dict[str, Inertial]:
         """Return the mass properties of all bodies that change."""
@@ -189,8 +231,9 @@ class TorqueModel:
         ]
         joints = zip(self.tree.joints, self.tree.prismatic, strict=True)
         units = [(joint, 2 if slides else 1) for joint, slides in joints]
+        fields = (*FIELDS, ("drive_gain", "N.m/A", "N.A-1")) if self.gains is not None else FIELDS
         return inertial + [
-            (f"{joint}.{field[0]}", field[unit]) for field in FIELDS for joint, unit in units
+            (f"{joint}.{field[0]}", field[unit]) for field in fields for joint, unit in units
         ]
 
     def nominal(self, robot: Articulation, joints: Sequence[Joint]) -> list[float]:
@@ -202,14 +245,15 @@ class TorqueModel:
             moment = inertial.inertia_kgm2[[0, 0, 1, 0, 1, 2], [0, 1, 1, 2, 2, 2]]
             numbers += [inertial.mass_kg, *inertial.com_m.tolist(), *moment.tolist()]
         rows = field_values(joints)
-        return [*numbers, *rows.ravel().tolist()]
+        gains = [] if self.gains is None else self.gains.nominal.tolist()
+        return [*numbers, *rows.ravel().tolist(), *gains]
 
     def fitted(
         self, p: Float[np.ndarray, "params"], joints: Sequence[Joint]
     ) -> tuple[Tree, list[Joint]]:
         """Return the tree and its joints with the identified numbers in them."""
         blocks = self.split(p)[1]
-        rows = np.array([*blocks[:-1], np.exp(blocks[-1])]).T.tolist()
+        rows = (np.array([*blocks[:-1], np.exp(blocks[-1])]) * self._units(p)).T.tolist()
         names = [name for name, *_ in FIELDS]
         changed = []
         for joint, row in zip(joints, rows, strict=True):
@@ -225,8 +269,8 @@ class Prior:
 
     Attributes:
         factors: Of the groups' pseudo-inertias in the model.
-        mean: Of FIELDS, all blocks.
-        precision: Of FIELDS: 1 / standard deviation².
+        mean: Of all else in p: FIELDS, and the logarithms of gains.
+        precision: Of the same: 1 / standard deviation².
     """
 
     factors: Float[np.ndarray, "group 4 4"]
@@ -289,10 +333,13 @@ def model_prior(
         *(torque / acceleration, torque, torque / speed, offset, spring, lag),
         *(torque / speed, np.full(len(joints), LOAD_WIDTH), torque, logarithm),
     ]
+    none = np.empty(0)
+    # What is known is held, and its width of no consequence.
+    gains = none if model.gains is None else np.where(model.gains.known, 1.0, model.gains.std)
     return Prior(
         factors=np.array([group.factor for group in model.groups]),
-        mean=mean.ravel(),
-        precision=np.concatenate(width) ** -2,
+        mean=np.concatenate([mean.ravel(), np.zeros_like(gains)]),
+        precision=np.concatenate([*width, gains]) ** -2,
     )
 
 

@@ -18,7 +18,7 @@ class Comparison:
     """Held-out errors of one signal before and after, per joint, in its SI unit.
 
     Attributes:
-        signal: "torque" or "position".
+        signal: "torque", "current" or "position".
         decides: Whether the verdict rests on it: a fit of torques alone is not to be blamed for
             motions, which depend on gains that it did not touch.
     """

@@ -102,6 +102,7 @@ def _torque(session: Session, data: Prepared, provenance: Mapping[str, Any]) -> 
             heldout=data.heldout if data.judges.any() else None,
             cutoff_hz=data.cutoff_hz,
             loss=_loss(session),
+            gains=data.gains,
             provenance=provenance,
         )
     for joint, choice in result.metrics["structure"].items():
@@ -131,6 +132,7 @@ def _folds(session: Session, data: Prepared) -> list[list[float]]:
                 heldout=heldout,
                 cutoff_hz=data.cutoff_hz,
                 loss=_loss(session),
+                gains=data.gains,
             )
             errors.append(result.metrics["heldout_rmse_nm"])
             report(k + 1, len(folds))

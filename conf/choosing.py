@@ -12,6 +12,12 @@ WHY = {
     Method.kinematics: "the recording holds poses of a marker, which tell offsets and geometry",
 }
 
+OF_CURRENT = (
+    "the motors' currents were measured, which tell friction, drive gains and inertias up to one "
+    "common factor"
+)
+"""Why `torch`, where no effort was measured."""
+
 
 def alone(config: Config) -> tuple[Method, str] | None:
     """Return the method that works without any other, and why; None where others are to choose.
@@ -39,7 +45,7 @@ def choose(config: Config, data: Prepared) -> tuple[list[Method], str]:
     """
     method = config.method
     lacks = {
-        Method.torch: "measured effort" if data.motion is None else "",
+        Method.torch: "measured effort or current" if data.motion is None else "",
         Method.lm: "recorded commands" if data.trajectory.q_command is None else "",
         Method.cmaes: "recorded commands" if data.trajectory.q_command is None else "",
     }
@@ -50,7 +56,8 @@ def choose(config: Config, data: Prepared) -> tuple[list[Method], str]:
         raise CalibrationError(f"recording '{data.recording.name}' cannot calibrate: {needs}")
     if method is not Method.auto:
         return possible, f"method {method.name}, as asked for"
-    taken = ", then ".join(f"{m.name} ({WHY[m]})" for m in possible)
+    why = WHY if data.gains is None else {**WHY, Method.torch: OF_CURRENT}
+    taken = ", then ".join(f"{m.name} ({why[m]})" for m in possible)
     left = [f"{m.name} needs {lacks[m]}" for m in wanted if lacks[m]]
     if config.recording.servo is not None:
         left.append(f"servo needs {_servo_lacks(config)}")

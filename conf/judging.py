@@ -13,8 +13,8 @@ from conf.session import Session
 from envs.errors import NotImprovedError
 from envs.telemetry.filtering import lowpass
 
-TELLS = {Method.torch.name: "torque"}
-"""Method → the signal that it fits; rollouts fit positions."""
+TELLS = {Method.torch.name: ("torque", "current")}
+"""Method → the signals that it fits; rollouts fit positions."""
 MADE = ("calibration*.usda", "calibration*.json", "calibrated*.usda", "stage_torch.usda")
 """What a calibration writes."""
 
@@ -25,8 +25,12 @@ def judge(session: Session, outcome: Outcome) -> Verdict:
     A calibration that is not better is taken back, unless the user forces it.
     """
     assert outcome.fit is not None, "there is something to judge"
-    fitted = {TELLS.get(name, "position") for name in outcome.fit.by_method}
-    errors = {"torque": outcome.torque_rmse(), "position": outcome.position_rmse()}
+    fitted = {of for name in outcome.fit.by_method for of in TELLS.get(name, ("position",))}
+    errors = {
+        "torque": outcome.torque_rmse(),
+        "current": outcome.current_rmse(),
+        "position": outcome.position_rmse(),
+    }
     comparisons = tuple(
         Comparison(signal, of["nominal"], of["calibrated"], decides=signal in fitted)
         for signal, of in errors.items()
@@ -76,6 +80,7 @@ def residual_whiteness(judged: Judged) -> dict[str, Any]:
     stride = max(1, round(0.5 / (data.cutoff_hz * data.trajectory.dt_s)))
     pairs = {
         "torque": (replayed.kinematic and replayed.kinematic.tau, data.trajectory.tau),
+        "current": (replayed.kinematic and replayed.kinematic.current, data.trajectory.current),
         "position": (replayed.dynamic and replayed.dynamic.q, data.trajectory.q),
     }
     return {

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import binary_dilation
 
+from calibration.drive_gain import Gains
 from calibration.residuals import Errors
 from calibration.result import CalibrationResult
 from calibration.truth import Truth
@@ -26,7 +27,8 @@ class Prepared:
 
     Attributes:
         stage: Root layer of the scene with the robot, before any calibration.
-        motion: Low-passed motion and torque; None without measured effort.
+        motion: Low-passed motion and torque; None without measured effort, or current with gains.
+        gains: By whose nominal values the motion's torque is a measured current.
         trains: Instants to fit.
         judges: Instants that no fit may see.
         individual: Which robot of its make it is.
@@ -43,6 +45,7 @@ class Prepared:
     trains: Bool[np.ndarray, "time"]
     judges: Bool[np.ndarray, "time"]
     individual: str = ""
+    gains: Gains | None = None
 
     @property
     def train(self) -> Bool[np.ndarray, "time"]:
@@ -73,7 +76,7 @@ class Replayed:
     """A recording played back on one stage, and how far that is from the held-out part.
 
     Attributes:
-        kinematic: The recorded motion imposed; None without measured effort.
+        kinematic: The recorded motion imposed; None without measured effort or current.
         dynamic: The recorded commands obeyed; None without commands.
     """
 
@@ -86,6 +89,11 @@ class Replayed:
     def torque_rmse(self) -> np.ndarray | None:
         """Error of the torque that the recorded motion takes, per joint, N·m or N."""
         return None if self.kinematic_error is None else self.kinematic_error.tau
+
+    @property
+    def current_rmse(self) -> np.ndarray | None:
+        """Error of the current that the recorded motion takes, per joint, A."""
+        return None if self.kinematic_error is None else self.kinematic_error.current
 
     @property
     def position_rmse(self) -> np.ndarray | None:
@@ -162,6 +170,10 @@ class Outcome:
     def torque_rmse(self) -> dict[str, Float[np.ndarray, "joint"]]:
         """Return the held-out torque error of each replay over all that judge, N·m or N."""
         return self._pooled("torque_rmse", 2)
+
+    def current_rmse(self) -> dict[str, Float[np.ndarray, "joint"]]:
+        """Return the held-out error of the current of each replay over all that judge, A."""
+        return self._pooled("current_rmse", 2)
 
     def position_rmse(self) -> dict[str, Float[np.ndarray, "joint"]]:
         """Return the held-out position error of each replay over all that judge, rad or m."""

@@ -49,6 +49,8 @@ def _cards(outcome: Outcome) -> list[tuple[str, str]]:
     cards = []
     for name, torque in outcome.torque_rmse().items():
         cards.append((f"{float(np.mean(torque)):.3f} N·m", f"held-out torque error, {name}"))
+    for name, current in outcome.current_rmse().items():
+        cards.append((f"{float(np.mean(current)):.3g} A", f"held-out current error, {name}"))
     for name, position in outcome.position_rmse().items():
         error = 1e3 * float(np.mean(position))
         cards.append((f"{error:.2f} mrad", f"held-out position error, {name}"))
@@ -124,15 +126,22 @@ def _replays(page: Page, judged: Judged, *, other: bool) -> None:
     _error_table(page, judged)
     _whiteness(page, judged)
     if data.motion is not None:
-        torque = {"measured": data.motion.tau}
+        what, unit, gain = "torque", "N·m", np.ones(1)
+        if data.gains is not None:
+            what, unit, gain = "current", "A", data.gains.nominal
+        felt = {"measured": data.motion.tau / gain}
         for name, replayed in replays.items():
-            if replayed.kinematic is not None and replayed.kinematic.tau is not None:
-                torque[name] = lowpass(replayed.kinematic.tau, data.trajectory.dt_s, data.cutoff_hz)
-        page.text("Torque that the recorded motion takes, low-passed as the measured one:")
+            simulated = replayed.kinematic
+            if simulated is None:
+                continue
+            taken = simulated.tau if data.gains is None else simulated.current
+            if taken is not None:
+                felt[name] = lowpass(taken, data.trajectory.dt_s, data.cutoff_hz)
+        page.text(f"{what.title()} that the recorded motion takes, low-passed as the measured one:")
         drawn = plots.signals(
-            t_s, torque, joints, unit="N·m", heldout=data.judges, use=data.motion.use
+            t_s, felt, joints, unit=unit, heldout=data.judges, use=data.motion.use
         )
-        page.image(drawn, "torque, measured and simulated")
+        page.image(drawn, f"{what}, measured and simulated")
     error = {
         name: 1e3 * (replayed.dynamic.q - data.trajectory.q)
         for name, replayed in replays.items()
@@ -167,6 +176,9 @@ def _error_table(page: Page, judged: Judged) -> None:
         if replayed.torque_rmse is not None:
             head.append(f"torque, N·m ({name})")
             columns.append([f"{v:.4g}" for v in replayed.torque_rmse])
+        if replayed.current_rmse is not None:
+            head.append(f"current, A ({name})")
+            columns.append([f"{v:.4g}" for v in replayed.current_rmse])
         if replayed.position_rmse is not None:
             head.append(f"position, mrad ({name})")
             columns.append([f"{1e3 * v:.4g}" for v in replayed.position_rmse])
@@ -201,8 +213,9 @@ def _structure(page: Page, chosen: Mapping[str, Mapping[str, Any]]) -> None:
     """Say which terms each joint's torque equation has, and why."""
     page.text(
         "Terms of each joint's torque equation, chosen by cross-validation within the training "
-        "part: the plainest whose error on blocks that its fit has not seen (N·m or N, geometric "
-        "mean) is within one standard error of the best; what judges took no part."
+        "part: the plainest whose error on blocks that its fit has not seen (N·m or N, or the "
+        "current times the nominal drive gain; geometric mean) is within one standard error of the "
+        "best; what judges took no part."
     )
     page.table(
         ["joint", "chosen", "its error", "plainest", "best", "one standard error"],

@@ -147,10 +147,15 @@ def _prepare(session: Session, described: RecordingConfig, robot: str, stage_nam
 
 
 def slowest_rate_hz(recording: Recording) -> float:
-    """Return the samples a second of the slowest stream of measured positions or efforts."""
+    """Return the samples a second of the slowest stream of measured positions or efforts.
+
+    Currents stand in for efforts that were not logged.
+    """
+    effort = any("effort" in stream.signals for stream in recording.streams)
+    felt = "effort" if effort else "current"
     steps_ns = [
         float(np.median(np.diff(stream.t_ns)))
         for stream in recording.streams
-        if {"position", "effort"} & set(stream.signals) and len(stream.t_ns) > 1
+        if {"position", felt} & set(stream.signals) and len(stream.t_ns) > 1
     ]
     return 1e9 / max(1.0, *steps_ns) if steps_ns else np.inf

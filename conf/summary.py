@@ -20,6 +20,7 @@ def metrics(outcome: Outcome) -> dict[str, Any]:
     }
     errors = {
         "rmse_nm": outcome.torque_rmse(),
+        "rmse_a": outcome.current_rmse(),
         "rmse_rad": outcome.position_rmse(),
         "mae_rad": outcome.position_mae(),
     }
@@ -79,6 +80,8 @@ def show(session: Session, outcome: Outcome) -> None:
         table.add_column(joint.rsplit("_", 1)[-1], justify="right")
     for name, values in outcome.torque_rmse().items():
         table.add_row(f"N·m, {name}", *(f"{v:.3f}" for v in values))
+    for name, values in outcome.current_rmse().items():
+        table.add_row(f"A, {name}", *(f"{v:.4f}" for v in values))
     for name, values in outcome.position_rmse().items():
         table.add_row(f"mrad, {name}", *(f"{1e3 * v:.2f}" for v in values))
     if table.row_count:

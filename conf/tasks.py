@@ -11,6 +11,7 @@ from calibration.truth import read_truth
 from conf import looking, page, summary
 from conf.auditing import rasterizer, validate
 from conf.choosing import alone
+from conf.currents import as_current, assume_gains, with_known_gains
 from conf.doctor import doctor
 from conf.exit_code import SALVAGED, WHOLE
 from conf.judging import judge, refuse
@@ -62,7 +63,7 @@ def _pipeline(session: Session) -> None:
 
 
 def _replay(session: Session) -> None:
-    data = prepare(session)
+    data = with_known_gains(session, prepare(session))
     label = "nominal" if session.config.layer is None else "calibrated"
     replays = {label: replay(session, data, data.scene, label)}
     _finish(session, Outcome(data, (Judged(data, replays),)))
@@ -88,6 +89,8 @@ def _before_and_after(session: Session) -> Outcome:
     from conf.calibrating import calibrate, layer_for
 
     data = prepare_all(session)
+    fits = session.config.method in (Method.auto, Method.torch)
+    data = assume_gains(session, data, fits=fits)
     nominal = [replay(session, j, j.scene, "nominal") for j in data.judging]
     fit = calibrate(session, data.fitted)
     judged = []
@@ -156,8 +159,10 @@ def replay(session: Session, data: Prepared, scene: Scene, label: str) -> Replay
     cutoff_hz = data.cutoff_hz
     kinematic = dynamic = kinematic_error = dynamic_error = None
     with session.stage(f"replay_{label}", f"replay on the {label} twin") as report:
-        if data.trajectory.tau is not None:
+        if data.trajectory.tau is not None or data.gains is not None:
             kinematic = replay_kinematic(scene, data.trajectory, cutoff_hz=cutoff_hz)
+            if data.gains is not None:
+                kinematic = as_current(scene, kinematic, data.gains)
             kinematic_error = rmse(
                 kinematic, data.trajectory, use=data.heldout, cutoff_hz=cutoff_hz
             )
@@ -170,14 +175,20 @@ def replay(session: Session, data: Prepared, scene: Scene, label: str) -> Replay
                     cutoff_hz=cutoff_hz,
                     measured_cutoff_hz=asked_hz,
                 )
-                assert at_asked.tau is not None, "both sides have a torque"
-                of = session.metrics.setdefault("rmse_nm_at_asked_cutoff", {})
-                of.setdefault(data.recording.name, {})[label] = at_asked.tau.tolist()
+                off, unit = (at_asked.tau, "nm") if data.gains is None else (at_asked.current, "a")
+                assert off is not None, "both sides have a torque, or a current"
+                of = session.metrics.setdefault(f"rmse_{unit}_at_asked_cutoff", {})
+                of.setdefault(data.recording.name, {})[label] = off.tolist()
         if data.trajectory.q_command is not None:
             dynamic = replay_dynamic(scene, data.trajectory, progress=report)
             dynamic_error = rmse(dynamic, data.trajectory, use=data.heldout)
     if kinematic is None:
-        session.note("no effort was recorded: torques are not compared")
+        session.note(
+            "no effort was recorded: torques are not compared"
+            if data.trajectory.current is None
+            else f"the currents of {data.recording.name} are not compared: no drive gains are "
+            "known; give drive_gain in its description, or a layer=FILE.usda that has them"
+        )
     if dynamic is None:
         session.note("no command was recorded: the dynamic replay is left out")
     return Replayed(kinematic, dynamic, kinematic_error, dynamic_error)

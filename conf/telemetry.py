@@ -34,6 +34,8 @@ class SignalConfig:
     signs: list[float] = field(default_factory=list)
     offsets: list[float] = field(default_factory=list)
     register_bits: int = 0
+    drive_gain: list[float] = field(default_factory=list)
+    drive_gain_std: list[float] = field(default_factory=list)
     resample: str = ""
 
 

@@ -90,6 +90,7 @@ JOINT_FIELDS: Mapping[str, Sequence[Candidate]] = {
     "torque_offset": (Candidate("twin", "twin:torqueOffset", "si"),),
     "spring": (Candidate("twin", "twin:spring", "si"),),
     "torque_lag_s": (Candidate("twin", "twin:torqueLag", "si"),),
+    "drive_gain": (Candidate("twin", "twin:driveGain", "si"),),
     "encoder_offset": (Candidate("twin", "twin:encoderOffset", "si"),),
     "servo.torque_constant": (Candidate("twin", "twin:torqueConstant", "si"),),
     "servo.resistance": (Candidate("twin", "twin:windingResistance", "si"),),

@@ -15,7 +15,7 @@ from envs.stage.scene import FREEDOMS, Drive, Freedom, Friction, JointKind, Serv
 from envs.stage.traversal import BodyPrim, Transforms
 from envs.stage.units import Units
 
-SIGNED = ("torque_offset", "encoder_offset")
+SIGNED = ("torque_offset", "encoder_offset", "friction.asymmetry")
 """Fields of a joint, beside its limits, that may be negative."""
 AXES = {"X": np.array([1.0, 0, 0]), "Y": np.array([0, 1.0, 0]), "Z": np.array([0, 0, 1.0])}
 _FINITE = frozenset(JOINT_FIELDS) - {"lower", "upper", "velocity_limit", "effort_limit"}
@@ -243,6 +243,7 @@ def read_values(prim: Any, dof: str, units: Units, notes: Diagnostics) -> dict[s
         "torque_offset": found.get("torque_offset", 0.0),
         "spring": found.get("spring", 0.0),
         "torque_lag_s": found.get("torque_lag_s", 0.0),
+        "drive_gain": found.get("drive_gain", 0.0),
         "encoder_offset": found.get("encoder_offset", 0.0),
         "servo": Servo(**motor) if motor else None,
         "sources": {field: sources.get(field, "default") for field in JOINT_FIELDS},

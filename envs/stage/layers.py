@@ -45,6 +45,7 @@ OVERRIDABLE = (
     "torque_offset",
     "spring",
     "torque_lag_s",
+    "drive_gain",
     "encoder_offset",
     "servo.torque_constant",
     "servo.resistance",

@@ -226,6 +226,8 @@ class Joint:
         delay_s: From a command to its effect.
         spring: Of cables and hoses, N·m/rad or N/m; it rests at position 0 but for torque_offset.
         torque_lag_s: By which its torque sensor's reading is late.
+        drive_gain: What its motor gives for its current, N·m/A or N/A: torque constant times gear
+            ratio; 0 where it is not known.
         torque_offset: Added to the modelled torque by the sensor or by a preload, N·m or N.
         encoder_offset: What its encoder reads too little, rad or m: q = reading + offset.
         servo: Its motor, where it is a hobby servo that is known in so much detail.
@@ -254,6 +256,7 @@ class Joint:
     torque_offset: float = 0.0
     spring: float = 0.0
     torque_lag_s: float = 0.0
+    drive_gain: float = 0.0
     encoder_offset: float = 0.0
     servo: Servo | None = None
     mimic: tuple[str, float, float] | None = None

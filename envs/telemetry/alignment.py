@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from scipy.integrate import cumulative_trapezoid
 
 from envs.errors import RecordingError, unknown
-from envs.telemetry.channels import Channel, channel, tidy
+from envs.telemetry.channels import MEASURED, Channel, channel, tidy
 from envs.telemetry.recording import Recording
 from envs.telemetry.resampling import Places, places, resample
 from envs.telemetry.trajectory import Trajectory
@@ -42,7 +42,7 @@ def align(
 
     Returns:
         A trajectory with the joints that were logged; a signal that was not logged for all of them
-        is None.
+        is None. Currents stand in for an effort that was not logged.
 
     Raises:
         RecordingError: A recorded joint is not in the stage, there are no positions, the streams
@@ -71,11 +71,12 @@ def align(
             f"recording '{recording.name}': states ({', '.join(position.joints)}) and commands "
             f"({', '.join(command.joints)}) have no joint in common"
         )
-    velocity, effort = (
+    velocity, effort, current = (
         found if (found := channel(recording, s)) and set(names) <= set(found.joints) else None
-        for s in ("velocity", "effort")
+        for s in MEASURED[1:]
     )
-    used = [c for c in (position, velocity, effort, command) if c is not None]
+    current = None if effort is not None else current
+    used = [c for c in (position, velocity, effort, current, command) if c is not None]
     # A wrong stamp that is not used must not move the start.
     t0_ns = min(int(tidy(s).t_ns[0]) for s in recording.streams if len(s.t_ns))
     grid_ns, t_s = _clock(used, t0_ns, rate_hz, recording.name)
@@ -105,6 +106,7 @@ def align(
         qd=qd,
         tau=tau,
         q_command=q_command,
+        current=None if current is None else interpolate(current),
         valid=valid,
     )
 

@@ -10,7 +10,7 @@ from envs.errors import RecordingError
 from envs.telemetry.recording import Policy, Recording, Signal, Stream
 
 # Signals which the robot measured; a command may well stay the same from sample to sample.
-MEASURED: tuple[Signal, ...] = ("position", "velocity", "effort")
+MEASURED: tuple[Signal, ...] = ("position", "velocity", "effort", "current")
 # Samples that come later than this after a newer one are no late samples: the clock has jumped.
 LATE_NS = 1_000_000_000
 # A step that no gap is longer than.

@@ -13,7 +13,7 @@ from envs.telemetry.finding import Fault, Finding
 from envs.telemetry.recording import Recording, Signal, Stream
 from envs.telemetry.relations import Relation, relate
 
-SENSED: tuple[Signal, ...] = (*MEASURED, "current", "load")
+SENSED: tuple[Signal, ...] = (*MEASURED, "load")
 # A velocity may differ by so much in scale from dq/dt, and by so many steps in time.
 SCALE_SHARE = 0.1
 LAG_STEPS = 2.5

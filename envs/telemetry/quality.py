@@ -63,7 +63,7 @@ def check(
         findings.extend(told)
     for signal, instead in (
         ("velocity", "the derivative of position is used"),
-        ("effort", "no torque can be compared"),
+        ("effort", _without_effort(recording)),
         ("command_position", "no command can be replayed"),
     ):
         names = ("command_position", "command_velocity") if "command" in signal else (signal,)
@@ -79,6 +79,11 @@ def check(
     if limits is not None:
         findings.extend(limit_findings(recording, limits, start_ns))
     return tuple(findings)
+
+
+def _without_effort(recording: Recording) -> str:
+    current = any("current" in stream.signals for stream in recording.streams)
+    return "the motors' current is used" if current else "no torque can be compared"
 
 
 def _relabelled(finding: Finding, signal: str, label: str) -> Finding:

@@ -12,7 +12,7 @@ from envs.errors import RecordingError, unknown
 from envs.telemetry.readers import bag2, columns, lerobot, messages, text
 from envs.telemetry.readers.contract import UNPROTECTED, Log, Table
 from envs.telemetry.readers.formats import LOGS, TABLES
-from envs.telemetry.recording import Damage, Policy, Recording, Signal, Stream
+from envs.telemetry.recording import Damage, DriveGain, Policy, Recording, Signal, Stream
 from envs.telemetry.source import MESSAGES, RecordingSource, StreamSource
 
 
@@ -60,6 +60,11 @@ def read(source: RecordingSource) -> Recording:
         protection=content.protection,
         damage=content.damage,
         joint_names=source.joint_names,
+        drive_gains={
+            source.joint_names.get(joint, joint): gain
+            for stream, described in zip(content.streams, source.streams, strict=True)
+            for joint, gain in _drive_gains(stream, described, where).items()
+        },
     )
 
 
@@ -194,6 +199,26 @@ def _declared(stream: Stream, source: StreamSource) -> Stream:
         if described.resample is not None
     }
     return replace(stream, clock=source.clock, max_gap_s=source.max_gap_s, policies=policies)
+
+
+def _drive_gains(stream: Stream, source: StreamSource, where: str) -> dict[str, DriveGain]:
+    """Return recorded joint → what the description says of its drive's gain; 0 says nothing."""
+    described = source.signals.get("current")
+    if described is None or not described.drive_gain:
+        return {}
+    joints = len(stream.joints)
+    for key in ("drive_gain", "drive_gain_std"):
+        given = len(getattr(described, key))
+        if given not in (0, 1, joints):
+            raise RecordingError(
+                f"{where}, stream '{stream.name}': {given} values of {key} for {joints} joints"
+            )
+    values = np.broadcast_to(described.drive_gain, joints).tolist()
+    stds: Sequence[float | None] = [None] * joints
+    if described.drive_gain_std:
+        stds = np.broadcast_to(described.drive_gain_std, joints).tolist()
+    found = zip(stream.joints, values, stds, strict=True)
+    return {joint: DriveGain(value, std) for joint, value, std in found if value > 0}
 
 
 def _rename(stream: Stream, joint_names: Mapping[str, str]) -> Stream:

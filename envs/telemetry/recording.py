@@ -113,6 +113,19 @@ class Synchrony:
 
 
 @dataclass(frozen=True)
+class DriveGain:
+    """What a description says of how much torque a motor gives for its current.
+
+    Attributes:
+        value: At the joint, N·m/A or N/A.
+        std: Relative standard deviation, 0 where it is known; None where nothing is said of it.
+    """
+
+    value: float
+    std: float | None = None
+
+
+@dataclass(frozen=True)
 class Recording:
     """A recording as it lies on disk: its streams, and what identifies its files.
 
@@ -122,6 +135,7 @@ class Recording:
         protection: File name → what guards its bytes: "crc checked", or "unprotected".
         damage: What could not be read of a file that was salvaged.
         joint_names: What the description calls recorded joints otherwise; "" for those left out.
+        drive_gains: Joint → what is said of its drive's gain.
         clocks: How the clocks differed of streams that were moved onto the recording's.
     """
 
@@ -133,6 +147,7 @@ class Recording:
     protection: Mapping[str, str] = field(default_factory=dict)
     damage: tuple[Damage, ...] = ()
     joint_names: Mapping[str, str] = field(default_factory=dict)
+    drive_gains: Mapping[str, DriveGain] = field(default_factory=dict)
     clocks: Mapping[str, Synchrony] = field(default_factory=dict)
 
     def label(self, stream: Stream, signal: Signal) -> str:

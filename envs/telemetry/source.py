@@ -27,7 +27,7 @@ SIGNALS: tuple[Signal, ...] = get_args(Signal)
 FORMATS: tuple[Format, ...] = get_args(Format)
 # The signals of a trajectory.
 RESAMPLED: tuple[Signal, ...] = (
-    "position", "velocity", "effort", "command_position", "command_velocity",
+    "position", "velocity", "effort", "current", "command_position", "command_velocity",
 )  # fmt: skip
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 # Formats of messages on topics; the others but text are tables with named columns.
@@ -84,6 +84,9 @@ class SignalSource:
         signs: 1 or -1, one for all joints or one a joint.
         offsets: Added after unit and sign, in SI, one for all joints or one a joint.
         register_bits: Width of the unsigned register that holds the signed number; 0: none.
+        drive_gain: Of a current: torque at the joint over it, N·m/A or N/A, as far as it is known;
+            one for all joints or one a joint, 0 for one that is not.
+        drive_gain_std: Its relative standard deviation, likewise; 0 where the gain is known.
         resample: How it is put on another clock; without it measured signals are interpolated
             linearly, and commands hold.
     """
@@ -95,6 +98,8 @@ class SignalSource:
     signs: tuple[float, ...] = ()
     offsets: tuple[float, ...] = ()
     register_bits: int = 0
+    drive_gain: tuple[float, ...] = ()
+    drive_gain_std: tuple[float, ...] = ()
     resample: Policy | None = None
 
 
@@ -225,6 +230,14 @@ def _check_signal(
         raise RecordingError(f"{where}: signs of {signal} are {source.signs}; allowed: 1, -1")
     if not all(isfinite(offset) for offset in source.offsets):
         raise RecordingError(f"{where}: offsets of {signal} must be finite")
+    if source.drive_gain and signal != "current":
+        raise RecordingError(f"{where}: only a current has a 'drive_gain', {signal} has none")
+    if source.drive_gain_std and not source.drive_gain:
+        raise RecordingError(f"{where}: drive_gain_std of {signal} needs its 'drive_gain'")
+    for key in ("drive_gain", "drive_gain_std"):
+        values = getattr(source, key)
+        if not all(isfinite(value) and value >= 0 for value in values):
+            raise RecordingError(f"{where}: {key} is {values}; allowed: 0 or more")
     if source.register_bits not in REGISTER_BITS:
         raise RecordingError(
             f"{where}: register_bits of {signal} is {source.register_bits}; allowed: "
@@ -286,7 +299,10 @@ def _stream(name: str, value: Any, parent: str) -> StreamSource:
 
 def _signal(value: Any, where: str) -> SignalSource:
     given = _mapping(value, where)
-    optional = ("source", "start", "columns", "signs", "offsets", "register_bits", "resample")
+    optional = (
+        "source", "start", "columns", "signs", "offsets", "register_bits", "drive_gain",
+        "drive_gain_std", "resample",
+    )  # fmt: skip
     _keys(given, where, needed=("unit",), optional=optional)
     policy = _text(given.get("resample") or "", f"{where}.resample")
     if policy and policy not in POLICIES:
@@ -299,6 +315,8 @@ def _signal(value: Any, where: str) -> SignalSource:
         signs=_numbers(given.get("signs"), f"{where}.signs"),
         offsets=_numbers(given.get("offsets"), f"{where}.offsets"),
         register_bits=_whole(given.get("register_bits", 0), f"{where}.register_bits"),
+        drive_gain=_numbers(given.get("drive_gain"), f"{where}.drive_gain"),
+        drive_gain_std=_numbers(given.get("drive_gain_std"), f"{where}.drive_gain_std"),
         resample=next((p for p in POLICIES if p == policy), None),
     )
 

@@ -19,6 +19,7 @@ class Trajectory:
         qd: Velocity, rad/s or m/s.
         tau: Effort, N·m or N.
         q_command: Commanded position, rad or m.
+        current: Of the motors, A; only where no effort was logged.
         valid: False where a sample was bridged over a gap rather than measured.
     """
 
@@ -28,6 +29,7 @@ class Trajectory:
     qd: Float[np.ndarray, "time joint"] | None = None
     tau: Float[np.ndarray, "time joint"] | None = None
     q_command: Float[np.ndarray, "time joint"] | None = None
+    current: Float[np.ndarray, "time joint"] | None = None
     valid: Bool[np.ndarray, "time"] | None = None
 
     def __post_init__(self) -> None:
@@ -37,7 +39,7 @@ class Trajectory:
         steps = np.diff(self.t_s)
         if not np.allclose(steps, steps.mean(), rtol=1e-6, atol=1e-9):
             raise RecordingError("the clock of a trajectory must be uniform")
-        for name in ("q", "qd", "tau", "q_command"):
+        for name in ("q", "qd", "tau", "q_command", "current"):
             values = getattr(self, name)
             if values is None:
                 continue
@@ -68,5 +70,6 @@ class Trajectory:
             qd=None if self.qd is None else self.qd[keep],
             tau=None if self.tau is None else self.tau[keep],
             q_command=None if self.q_command is None else self.q_command[keep],
+            current=None if self.current is None else self.current[keep],
             valid=None if self.valid is None else self.valid[keep],
         )

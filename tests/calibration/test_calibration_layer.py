@@ -37,6 +37,8 @@ def a_result(joint: str = "panda_joint3") -> CalibrationResult:
         f"{joint}.armature": 0.012,
         f"{joint}.torque_offset": -0.4,
         f"{joint}.delay_s": 0.011,
+        f"{joint}.drive_gain": 9.4,
+        f"{joint}.friction.asymmetry": -0.2,
     }
     inertial = {"panda_link4.inertial." + f: 0.1 for f in INERTIAL}
     parameters = {
@@ -75,6 +77,9 @@ def test_the_calibrated_stage_says_what_was_identified(
     assert joint.armature == pytest.approx(0.012, rel=1e-12)
     assert joint.torque_offset == pytest.approx(-0.4, rel=1e-12)
     assert joint.delay_s == pytest.approx(0.011, rel=1e-12)
+    assert joint.drive_gain == pytest.approx(9.4, rel=1e-12)
+    # A joint may be braked less forwards than backwards.
+    assert joint.friction.asymmetry == pytest.approx(-0.2, rel=1e-12)
     assert joint.drive == before.joint("panda_joint3").drive
     masses = {b.name: b.inertial for b in after.bodies}
     for name, inertial in a_result().inertials.items():
@@ -93,7 +98,7 @@ def test_deviations_and_provenance_are_in_the_layer(stage: Path, tmp_path: Path)
     assert twin["train_s"] == "[0.3, 14.0]"
     assert twin["cutoff_hz"] == 10.0
     text = path.read_text()
-    assert text.count("standard_deviation") == 8  # five of the joint; mass, centre and inertia
+    assert text.count("standard_deviation") == 10  # seven of the joint; mass, centre and inertia
     assert "int n = 77" in text
     assert 'string method = "torch"' in text
 

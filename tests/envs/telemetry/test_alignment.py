@@ -56,6 +56,20 @@ def test_a_smooth_signal_is_met_between_jittered_samples() -> None:
     assert result.q_command is None
 
 
+def test_currents_stand_in_for_an_effort_that_was_not_logged() -> None:
+    current = {"position": wave(T), "current": 3 * wave(T)}
+    result = align(recording(T, current), JOINTS)
+    assert result.tau is None
+    assert result.current is not None
+    np.testing.assert_allclose(result.current, 3 * result.q, atol=1e-12)
+    half = result.span(0.2, 0.4)
+    assert half.current is not None
+    assert len(half.current) == len(half.t_s)
+    both = align(recording(T, {**current, "effort": wave(T)}), JOINTS)
+    assert both.tau is not None
+    assert both.current is None
+
+
 def test_columns_follow_the_stage_and_unrecorded_joints_are_absent() -> None:
     source = recording(T, {"position": wave(T)})
     result = align(source, ("b", "finger", "a"))
