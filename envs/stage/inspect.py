@@ -133,6 +133,7 @@ def _joint(joint: Joint, layers: Mapping[str, str]) -> dict[str, Any]:
         "torque_offset": joint.torque_offset,
         "encoder_offset": joint.encoder_offset,
         "spring": joint.spring,
+        "drive_gain": joint.drive_gain,
     }
     unit, force = ("rad", "N·m") if turns else ("m", "N")
     units = {
@@ -153,6 +154,7 @@ def _joint(joint: Joint, layers: Mapping[str, str]) -> dict[str, Any]:
         "torque_offset": force,
         "encoder_offset": unit,
         "spring": f"{force}/{unit}",
+        "drive_gain": f"{force}/A",
     }
     if joint.servo is not None:
         values |= {f"servo.{field}": value for field, value in vars(joint.servo).items()}

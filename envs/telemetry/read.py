@@ -64,6 +64,7 @@ def read(source: RecordingSource) -> Recording:
             source.joint_names.get(joint, joint): gain
             for stream, described in zip(content.streams, source.streams, strict=True)
             for joint, gain in _drive_gains(stream, described, where).items()
+            if source.joint_names.get(joint, joint)
         },
     )
 

@@ -29,6 +29,7 @@ FIELDS = (
     "torque_offset",
     "spring",
     "torque_lag_s",
+    "drive_gain",
 )
 
 

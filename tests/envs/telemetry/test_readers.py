@@ -16,6 +16,7 @@ from envs.errors import RecordingError
 from envs.telemetry.quality import check
 from envs.telemetry.read import read
 from envs.telemetry.readers import arrays
+from envs.telemetry.recording import DriveGain
 from envs.telemetry.source import RecordingSource, recording_source
 from tests.envs.telemetry import written
 from tests.envs.telemetry.tiny import joint_state, mcap_source, write_mcap
@@ -111,6 +112,30 @@ def test_registers_signs_offsets_and_units_make_si(tmp_path: Path) -> None:
     np.testing.assert_allclose(stream.signals["position"], np.radians(degrees) + np.array([0, 0.5]))
     path.write_text("t,a,b\n0,65532,1\n1,-4,3\n")
     refused(source, "register_bits is 16, but the numbers are not whole ones from 0 to 65535")
+
+
+def test_drive_gains_go_by_the_stages_joints(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("t,a,b,c,p\n0,1,2,3,0\n1,2,3,4,0\n")
+    current = {"columns": ["a", "b", "c"], "unit": "mA", "drive_gain": [9.0, 0, 4.0]}
+
+    def source(**said: Any) -> RecordingSource:
+        signals = {
+            "position": {"columns": ["p", "p", "p"], "unit": "rad"},
+            "current": current | said,
+        }
+        names = {"a": "shoulder", "c": ""}
+        return replace(table(path, "csv", signals, joints=["a", "b", "c"]), joint_names=names)
+
+    recording = read(source())
+    np.testing.assert_allclose(
+        recording.streams[0].signals["current"], [[1e-3, 2e-3], [2e-3, 3e-3]]
+    )
+    # What is 0 is not known, and what is left out is nobody's.
+    assert recording.drive_gains == {"shoulder": DriveGain(9.0)}
+    both = read(source(drive_gain=[9.0], drive_gain_std=[0.1, 0.0, 0.2])).drive_gains
+    assert both == {"shoulder": DriveGain(9.0, 0.1), "b": DriveGain(9.0, 0.0)}
+    refused(source(drive_gain_std=[0.1, 0.2]), "2 values of drive_gain_std for 3 joints")
 
 
 def test_a_joint_can_be_left_out_and_is_told(tmp_path: Path) -> None:
