@@ -20,9 +20,10 @@ def config(method: Method = Method.auto, **recording: Any) -> Any:
     return SimpleNamespace(method=method, recording=described, split=lambda: split)
 
 
-def data(*, effort: bool = False, command: bool = False) -> Any:
+def data(*, effort: bool = False, current: bool = False, command: bool = False) -> Any:
     return SimpleNamespace(
-        motion=object() if effort else None,
+        motion=object() if effort or current else None,
+        gains=object() if current else None,
         trajectory=SimpleNamespace(q_command=object() if command else None),
         recording=SimpleNamespace(name="log"),
     )
@@ -39,7 +40,7 @@ SERVO: dict[str, Any] = {
     [
         (True, True, [Method.torch, Method.lm], ""),
         (True, False, [Method.torch], "left out: lm needs recorded commands"),
-        (False, True, [Method.lm], "left out: torch needs measured effort"),
+        (False, True, [Method.lm], "left out: torch needs measured effort or current"),
     ],
 )
 def test_auto_takes_what_there_are_signals_for(
@@ -52,8 +53,14 @@ def test_auto_takes_what_there_are_signals_for(
     assert why.endswith(left)
 
 
+def test_currents_are_taken_for_what_they_tell() -> None:
+    taken, why = choose(config(), data(current=True))
+    assert taken == [Method.torch]
+    assert "the motors' currents were measured" in why and "effort" not in why
+
+
 def test_nothing_to_fit_is_refused_with_what_is_lacking() -> None:
-    with pytest.raises(CalibrationError, match="torch needs measured effort; lm needs recorded"):
+    with pytest.raises(CalibrationError, match="torch needs measured effort or current; lm needs"):
         choose(config(), data())
     with pytest.raises(CalibrationError, match="cmaes needs recorded commands"):
         choose(config(Method.cmaes), data(effort=True))
