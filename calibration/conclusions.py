@@ -17,7 +17,7 @@ from calibration.levenberg import Fit
 from calibration.result import CalibrationResult, Method, Parameter
 from calibration.segments import BIN_S, Segments
 from calibration.uncertainty import sandwich
-from calibration.unknowns import MATTER, Unknowns
+from calibration.unknowns import MATTER, PAYLOAD, Unknowns
 
 BLOCK_S = 1.0
 """Residuals of one block of time may be correlated."""
@@ -237,7 +237,7 @@ def labels(unknowns: Unknowns) -> list[str]:
     for group in unknowns.groups:
         found += [f"{group.names[group.heaviest]}.inertial.{name}" for name in MATTER]
     if unknowns.payload is not None:
-        found += [f"{unknowns.payload.body}.payload.{name}" for name in ("mass", "x", "y", "z")]
+        found += [f"{unknowns.payload.body}.payload.{name}" for name in PAYLOAD]
     return found
 
 
@@ -257,8 +257,8 @@ def untold(names: list[str], information: Float[np.ndarray, "params params"]) ->
         if len(parts) == 1:
             words.append(f"{parts[0]} is not told by this recording")
         else:
-            words.append(f"{', '.join(parts)} cannot be told apart in this recording")
-    return words
+            words.append(f"{', '.join(sorted(parts))} cannot be told apart in this recording")
+    return list(dict.fromkeys(words))
 
 
 def confused(

@@ -180,9 +180,9 @@ def test_a_joint_that_hardly_moves_is_not_told() -> None:
     assert result.parameters["joint0.drive.stiffness"].identifiable
 
 
-def test_gains_and_friction_of_a_position_log_without_load_cannot_be_told_apart() -> None:
-    """Slow motion about gravity: position alone tells the ratio of friction to stiffness."""
-    upright = replace(
+def upright_arm() -> Articulation:
+    """Return the robot with its first joint about the vertical."""
+    return replace(
         true_arm(),
         joints=tuple(
             replace(j, axis=np.array([0.0, 0.0, 1.0]), X_PJ=np.eye(4), X_CJ=np.eye(4))
@@ -194,18 +194,51 @@ def test_gains_and_friction_of_a_position_log_without_load_cannot_be_told_apart(
             replace(b, X_WB=np.eye(4)) if k == 0 else b for k, b in enumerate(true_arm().bodies)
         ),
     )
+
+
+def knowing_little(robot: Articulation) -> Articulation:
+    """Return a stage with gains that are off, and nothing of friction and rotors."""
+    joints = tuple(
+        replace(j, drive=Drive(1080.0, 24.0, 80.0), friction=Friction(), armature=0.0)
+        for j in robot.joints
+    )
+    return replace(robot, joints=joints)
+
+
+def test_what_a_first_joint_about_the_vertical_carries_is_not_told() -> None:
+    """Without gravity its inertia, its rotor and a payload show as a sum, which the drive moves."""
+    robot = upright_arm()
+    recorded = made_by_twin(scene(robot), ["joint0"], 6.0, np.random.default_rng(0), NOISE)
+    stage = scene(knowing_little(robot))
+    carried = fit_lm(stage, recorded, payload="link0")
+    for field in ("mass", "com_x", "com_y", "com_z"):
+        name = f"link0.payload.{field}"
+        assert not carried.parameters[name].identifiable
+        assert any(name in words for words in carried.metrics["untold"]), name
+    heavy = fit_lm(stage, recorded, inertias=("link0",))
+    matter = [p for name, p in heavy.parameters.items() if ".inertial." in name]
+    assert len(matter) == 10 and not any(p.identifiable for p in matter)
+    assert not heavy.parameters["joint0.armature"].identifiable
+    words = heavy.metrics["untold"]
+    assert any("joint0.armature" in w and ".inertial." in w and "told apart" in w for w in words)
+    # What gravity has nothing to do with is told all the same.
+    for result in (carried, heavy):
+        assert len(set(result.metrics["untold"])) == len(result.metrics["untold"])
+        for field in ("friction.coulomb", "friction.viscous", "drive.stiffness", "drive.damping"):
+            found, true = result.parameters[f"joint0.{field}"], truth(robot)[f"joint0.{field}"]
+            assert found.identifiable
+            assert abs(found.value - true) < 4 * found.std
+
+
+def test_gains_and_friction_of_a_position_log_without_load_cannot_be_told_apart() -> None:
+    """Slow motion about gravity: position alone tells the ratio of friction to stiffness."""
+    upright = upright_arm()
     t = np.arange(8000) * 1e-3
     command = 0.3 * np.sin(0.8 * t)[:, None] * np.minimum(t, 1)[:, None]
     still = Trajectory(t, ("joint0",), np.zeros((len(t), 1)), q_command=command)
     moved = replay_dynamic(scene(upright), still)
     q = moved.q + np.random.default_rng(1).normal(0, 2e-4, moved.q.shape)
-    stage = replace(
-        upright,
-        joints=tuple(
-            replace(j, drive=Drive(1080.0, 24.0, 80.0), friction=Friction(), armature=0.0)
-            for j in upright.joints
-        ),
-    )
+    stage = knowing_little(upright)
     result = fit_lm(scene(stage), replace(moved, q=q, qd=None, tau=None))
     untold = result.metrics["untold"]
     assert any("cannot be told apart" in w and "stiffness" in w and "coulomb" in w for w in untold)
