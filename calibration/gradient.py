@@ -13,6 +13,7 @@ curved valleys and had not settled after 100 steps. This takes about 10 steps a 
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import compress
 from typing import Any
@@ -130,12 +131,22 @@ def fit_torque(
         )
     regression = _near(model, regression, found, joints, motion, cutoff_hz)
     found = fit(model, regression, prior, found, absent, loss)
+    warnings = degenerate_cases(tree, motion.qd, train)
+    while driving := _driving(model, found.p):
+        structure = tuple(
+            terms - {"asymmetric"} if joint in driving else terms
+            for joint, terms in zip(tree.joints, structure, strict=True)
+        )
+        absent = tuple(map(left_out, structure))
+        found = fit(model, regression, prior, found, absent, loss)
+        warnings.append(
+            f"the data ask for a friction of {', '.join(driving)} that would drive it in one "
+            "direction: both directions are given one viscous friction"
+        )
 
     p = found.p
     values, _ = model.values(p)
-    covariance, told = _uncertainty(
-        model, regression, found, prior, absent, degenerate_cases(tree, motion.qd, train)
-    )
+    covariance, told = _uncertainty(model, regression, found, prior, absent, warnings)
     known = _known(model, absent, told, still_joints(tree, motion.qd, train))
     known -= _vague(model, values, covariance)
     inertials = model.inertials(p)
@@ -188,7 +199,11 @@ def fit_torque(
                 }
             ),
             "outliers": [float(x) for x in (found.weights < 1).mean(axis=1)],
-            **({} if choice is None else {"structure": choice.to_dict()}),
+            **(
+                {}
+                if choice is None
+                else {"structure": replace(choice, structure=structure).to_dict()}
+            ),
             "identifiability": told.to_dict(),
             "fit_s": time.perf_counter() - begun,
         },
@@ -207,6 +222,13 @@ def _near(
     tau, load = torque_near(*model.fitted(found.p, joints), motion, cutoff_hz, regression.lags_s)
     ratios = model.ratios(found.p)
     return regression.near(motion, cutoff_hz, tau / ratios, load / ratios)
+
+
+def _driving(model: TorqueModel, p: Float[np.ndarray, "params"]) -> list[str]:
+    """Return the joints whose viscous friction, as it differs by direction, is negative in one."""
+    fields = dict(zip((name for name, *_ in FIELDS), model.split(p)[1], strict=True))
+    negative = np.abs(fields["friction.asymmetry"]) > fields["friction.viscous"]
+    return [name for name, there in zip(model.tree.joints, negative, strict=True) if there]
 
 
 def _uncertainty(

@@ -122,3 +122,35 @@ def test_outliers_bend_least_squares_and_not_hubers_loss(seed: int) -> None:
         if loss == "huber":
             assert min(found.metrics["outliers"]) > 0.02
     assert (errors["huber"] < 0.3 * errors["squares"]).all(), errors
+
+
+def test_friction_that_would_drive_a_joint_is_not_fitted() -> None:
+    """A joint is pushed along in one direction: no friction does that, whatever the data ask."""
+    rng = np.random.default_rng(5)
+    truth = arm(np.random.default_rng(11))
+    tree = reduce_tree(truth, arm_joints(), GRAVITY)
+    joints = [truth.joint(name) for name in tree.joints]
+    for j, (viscous, asymmetry) in enumerate(((0.3, 0.0), (0.2, 0.6), (0.5, 0.3))):
+        friction = replace(joints[j].friction, viscous=viscous, asymmetry=asymmetry, stribeck=0.0)
+        joints[j] = replace(joints[j], friction=friction)
+    t = np.arange(12_000) * 1e-3
+    w, phase = rng.uniform(0.5, 5, (5, 3)), rng.uniform(0, 6, (5, 3))
+    angle = t[:, None, None] * w + phase
+    q, qd = np.sin(angle).sum(axis=1) * 0.3, (w * np.cos(angle)).sum(axis=1) * 0.3
+    qdd = -(w**2 * np.sin(angle)).sum(axis=1) * 0.3
+    tau = sensor_torque(tree, joints, q, qd, qdd, 1e-3)
+    tau += rng.normal(size=tau.shape) * 0.02
+    moved = motion(Trajectory(t_s=t, joints=tree.joints, q=q, qd=qd, tau=tau))
+    found = fit_torque(scene(truth), moved, train=moved.t_s < 9.0, heldout=moved.t_s >= 9.5)
+    told = found.metrics["structure"]
+    chosen = {joint: of["chosen"].removeprefix("coulomb and viscous") for joint, of in told.items()}
+    assert "asymmetric" not in chosen["joint1"] and chosen["joint2"] == " + asymmetric"
+    for joint in tree.joints:
+        value = {
+            f: found.parameters[f"{joint}.friction.{f}"].value for f in ("viscous", "asymmetry")
+        }
+        assert abs(value["asymmetry"]) <= value["viscous"]
+    assert found.parameters["joint1.friction.asymmetry"].value == 0.0
+    assert found.parameters["joint2.friction.asymmetry"].value == pytest.approx(0.3, abs=0.03)
+    said = found.metrics["identifiability"]["sentences"]
+    assert any("friction of joint1 that would drive it" in words for words in said)
