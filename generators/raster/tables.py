@@ -72,4 +72,5 @@ def packed_split_sum() -> UInt32[np.ndarray, "side side"]:
     a, b = np.rint(
         65535 * np.clip(split_sum(np.maximum(steps, 0.02), np.maximum(steps, 0.03) ** 2), 0, 1)
     )
-    return (a + 65536 * b).astype(np.uint32)
+    table: UInt32[np.ndarray, "side side"] = (a + 65536 * b).astype(np.uint32)
+    return table
