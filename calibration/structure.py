@@ -25,7 +25,8 @@ from jaxtyping import Float, Int
 from calibration.newton import Local, minimize
 from calibration.regression import Regression
 from calibration.torque_fit import LEAST_NOISE, Problem, TorqueFit, limits
-from calibration.torque_model import FIELDS, Prior, TorqueModel
+from calibration.torque_model import FIELDS, TorqueModel
+from calibration.torque_prior import Prior
 from calibration.validation import blocked_folds
 
 TERMS: Mapping[str, tuple[str, ...]] = {

@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 
 from calibration.newton import Local, minimize
 from calibration.regression import STRIBECK_RANGE, JointRows, Moments, Regression
-from calibration.torque_model import FIELDS, MOST_LAG_S, Prior, TorqueModel
+from calibration.torque_model import FIELDS, TorqueModel
+from calibration.torque_prior import Prior
 
 Loss = Literal["huber", "squares"]
 """How residuals count: by their square, or from OUTLIER deviations on by their size."""
@@ -26,6 +27,8 @@ SETTLED = 1e-7
 """Of the cost, which is about the number of independent samples: a fit is over where a step gains
 less. That is far below one standard deviation of anything; a Stribeck velocity that hardly matters
 may wander on for long."""
+MOST_LAG_S = 0.1
+"""By how much a torque sensor's reading is late at most, s."""
 ROUNDS = 4
 """Noise, outliers and parameters are estimated in turn; they settle in so many rounds."""
 

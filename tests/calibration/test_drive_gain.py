@@ -12,7 +12,8 @@ from calibration.inertia import rigid_groups
 from calibration.regression import STRIBECK_RANGE, build_regression
 from calibration.result import CalibrationResult
 from calibration.structure import Structure
-from calibration.torque_model import FIELDS, TorqueModel, model_prior, model_torque, torque_near
+from calibration.torque_model import FIELDS, TorqueModel, model_torque, torque_near
+from calibration.torque_prior import model_prior
 from envs.errors import CalibrationError
 from envs.stage.library import robot_asset
 from envs.stage.reader import read_stage

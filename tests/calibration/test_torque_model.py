@@ -13,14 +13,8 @@ from calibration.regression import (
     stribeck_nodes,
     stribeck_weights,
 )
-from calibration.torque_model import (
-    FIELDS,
-    INERTIA_WIDTH,
-    TorqueModel,
-    model_prior,
-    model_torque,
-    torque_near,
-)
+from calibration.torque_model import FIELDS, TorqueModel, model_torque, torque_near
+from calibration.torque_prior import INERTIA_WIDTH, model_prior
 from envs.errors import CalibrationError
 from envs.stage.tree import reduce_tree
 from envs.telemetry.filtering import Motion, lowpass
