@@ -20,6 +20,11 @@ KNOWN, GUESSED = 0.3, 1.0
 FAR = 20.0
 """How many such units a coordinate may go up."""
 DELAY_START_S, DELAY_SCALE_S, DELAY_MAX_S = 0.005, 0.01, 0.1
+LACKING = 3.0
+"""Where a joint was measured to take so many times the torque that its model takes, or its drive to
+be so many times stiffer or softer than the stage's, the search starts from the measurement."""
+TOLD = 0.8
+"""The part of a measured torque that a drive must explain, for the search to start from it."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ def start_coordinates(scene: Scene, train: Trajectory, data: Segments) -> Coordi
     if (start[:, FITTED.index("stiffness")] <= 0).any():
         idle = ", ".join(names[start[:, FITTED.index("stiffness")] <= 0])
         raise CalibrationError(f"a drive without stiffness does not follow positions: {idle}")
+    gains = [FITTED.index(name) for name in ("stiffness", "damping")]
+    start[:, gains] = _gains(start[:, gains], train)
     # A tenth of what the motion takes, in torque and in inertia, is of the right order.
     motion = replay_kinematic(scene, train)
     assert motion.tau is not None and motion.qd is not None, "a kinematic replay has both"
@@ -64,11 +71,19 @@ def start_coordinates(scene: Scene, train: Trajectory, data: Segments) -> Coordi
     speed = np.maximum(motion.qd[motion.measured].std(axis=0), 1e-2)
     tree = reduce_tree(scene.robot, data.joints, scene.gravity_mps2)
     M, _ = TreeDynamics(tree).mass_matrix_and_bias(data.q, np.zeros_like(data.q))
+    inertia = np.diagonal(M, axis1=1, axis2=2).mean(axis=0)
+    if train.tau is not None:
+        # What the model takes little of is friction, or a rotor that it has not.
+        taken = train.tau[train.measured].std(axis=0)
+        rate = np.gradient(motion.qd, train.t_s, axis=0)[motion.measured].std(axis=0)
+        lacking = taken > LACKING * torque
+        torque = np.where(lacking, taken, torque)
+        inertia = np.where(lacking, taken / np.maximum(rate, 1e-1), inertia)
     guess = np.stack(
         [
             0.1 * torque,
             0.1 * torque / speed,
-            0.1 * np.diagonal(M, axis1=1, axis2=2).mean(axis=0),
+            0.1 * inertia,
             start[:, FITTED.index("stiffness")],
             0.1 * start[:, FITTED.index("stiffness")],
             np.full(len(names), DELAY_START_S),
@@ -82,3 +97,31 @@ def start_coordinates(scene: Scene, train: Trajectory, data: Segments) -> Coordi
     scale = np.where(LOGARITHMIC, KNOWN, scale)
     scale[:, -1] = DELAY_SCALE_S
     return Coordinates(start, scale)
+
+
+def _gains(stage: Float[np.ndarray, "joint 2"], train: Trajectory) -> Float[np.ndarray, "joint 2"]:
+    """Return stiffness and damping to start from: the stage's, unless measured torque tells others.
+
+    Least squares of the torque by the tracking error and the velocity, for the best of some delays;
+    it takes the delay between two commands for none, so that it is a start and no more.
+    """
+    if train.tau is None or train.q_command is None:
+        return stage
+    step = max(1, round(DELAY_START_S / train.dt_s))
+    found = stage.copy()
+    qd = np.gradient(train.q, train.t_s, axis=0) if train.qd is None else train.qd
+    for j, (k, _) in enumerate(stage):
+        best = TOLD
+        for late in range(0, round(DELAY_MAX_S / train.dt_s) + 1, step):
+            now, then = slice(late, None), slice(None, len(train.t_s) - late)
+            use = train.measured[now]
+            error = train.q_command[then, j][use] - train.q[now, j][use]
+            columns = np.stack([error, -qd[now, j][use], np.ones(len(error))], axis=1)
+            tau = train.tau[now, j][use]
+            gains, *_ = np.linalg.lstsq(columns, tau, rcond=None)
+            told = 1 - np.square(tau - columns @ gains).sum() / np.square(tau - tau.mean()).sum()
+            if told > best and gains[0] > 0:
+                best = told
+                if not k / LACKING < gains[0] < k * LACKING:
+                    found[j] = gains[0], max(gains[1], 0.02 * gains[0])
+    return found
