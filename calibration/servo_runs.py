@@ -13,6 +13,7 @@ from envs.stage.tree import reduce_tree
 from envs.telemetry.recording import Recording
 from envs.telemetry.trajectory import Trajectory
 from envs.world.dynamics import TreeDynamics
+from envs.world.servo_drive import ServoInput, replay_servo
 
 STEP_S = 1e-3
 EVERY = 5
@@ -168,21 +169,8 @@ class Playback:
         turned = np.array([[0.0], [np.pi / 2]])
         M, h = TreeDynamics(tree).mass_matrix_and_bias(turned, np.zeros((2, 1)))
         self.inertia, self.runs = float(M[0, 0, 0]), tuple(runs)
-        steps = np.array([len(run.trajectory.t_s) for run in runs])
-
-        commands = [run.trajectory.q_command for run in runs]
-        logs = Logs(
-            dt_s=STEP_S,
-            command=_padded([c[:, 0] for c in commands if c is not None]),
-            enabled=_padded([run.enabled for run in runs]),
-            gain=np.array([run.gain for run in runs]),
-            supply=np.array([run.supply_v for run in runs]),
-            q0=np.array([run.trajectory.q[0, 0] for run in runs]),
-            qd0=np.array([_first_velocity(run) for run in runs]),
-            steps=steps,
-        )
         self._twin = ServoTwin(
-            logs,
+            _logs(runs),
             inertia=self.inertia,
             gravity_sin=float(h[1, 0]),
             gravity_cos=float(h[0, 0]),
@@ -202,9 +190,38 @@ class Playback:
         self, candidates: Float[np.ndarray, "candidate 12"]
     ) -> Float[np.ndarray, "candidate log"]:
         """Return each run's mean absolute error of position, rad."""
-        error = np.where(self.seen, np.abs(self.play(candidates) - self.measured), 0.0)
-        total: Float[np.ndarray, "candidate log"] = error.sum(2) / self.seen.sum(1)
+        return self.misses(self.play(candidates))
+
+    def misses(self, q: Float[np.ndarray, "*n log sample"]) -> Float[np.ndarray, "*n log"]:
+        """Return each run's mean absolute error of played positions, rad."""
+        error = np.where(self.seen, np.abs(q - self.measured), 0.0)
+        total: Float[np.ndarray, "*n log"] = error.sum(-1) / self.seen.sum(1)
         return total
+
+
+def replay_runs(scene: Scene, runs: Sequence[ServoRun]) -> Float[np.ndarray, "log sample"]:
+    """Return the positions that the stage's servo takes in PyBullet, rad, as `Playback.play`."""
+    joint, logs = servo_joint(scene, runs), _logs(runs)
+    told = ServoInput(
+        logs.command.T, logs.enabled.T, logs.gain, logs.supply, q0=logs.q0, qd0=logs.qd0
+    )
+    q = replay_servo(scene, joint, told, dt_s=STEP_S)
+    steps = np.arange(len(q))[:, None]
+    return np.asarray(np.where(steps < logs.steps, q, np.nan)[::EVERY].T)
+
+
+def _logs(runs: Sequence[ServoRun]) -> Logs:
+    commands = [run.trajectory.q_command for run in runs]
+    return Logs(
+        dt_s=STEP_S,
+        command=_padded([c[:, 0] for c in commands if c is not None]),
+        enabled=_padded([run.enabled for run in runs]),
+        gain=np.array([run.gain for run in runs]),
+        supply=np.array([run.supply_v for run in runs]),
+        q0=np.array([run.trajectory.q[0, 0] for run in runs]),
+        qd0=np.array([_first_velocity(run) for run in runs]),
+        steps=np.array([len(run.trajectory.t_s) for run in runs]),
+    )
 
 
 def _padded(rows: Sequence[np.ndarray]) -> Float[np.ndarray, "log step"]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from calibration import plots
 from calibration.layer import write_calibration
@@ -15,8 +16,7 @@ from calibration.servo_runs import (
     Firmware,
     Playback,
     ServoRun,
-    candidate,
-    servo_joint,
+    replay_runs,
     servo_run,
 )
 from calibration.validation import Comparison, Verdict
@@ -58,12 +58,13 @@ def calibrate(session: Session, reason: str) -> None:
     result.write(session.directory / "calibration.json")
     layer = write_calibration(session.directory / "calibration.usda", stage, result)
     calibrated = read_stage(rig(session, "calibrated.usda", layer))
+    with session.stage("replay", "replay the held-out runs in PyBullet, before and after"):
+        played = {"nominal": replay_runs(scene, heldout)}
+        played["calibrated"] = replay_runs(calibrated, heldout)
     with session.stage("report", "write the report"):
-        _page(config, result, {"nominal": scene, "calibrated": calibrated}, heldout).write(
-            session.directory / "report.html"
-        )
-    joints = heldout[0].trajectory.joints
-    before, error = (np.array(result.metrics[f"{k}_mae_rad"]) for k in ("nominal", "heldout"))
+        _page(config, result, played, heldout).write(session.directory / "report.html")
+    joints, judge = heldout[0].trajectory.joints, Playback(scene, heldout)
+    before, error = (np.array([judge.misses(q).mean()]) for q in played.values())
     verdict = Verdict(joints, (Comparison("position", before, error, decides=True),))
     settle(session, verdict, reasons=[reason], judged_on=[run.name for run in heldout])
     session.metrics |= {
@@ -126,7 +127,7 @@ def _read(session: Session, scene: Scene) -> tuple[list[ServoRun], list[ServoRun
 def _page(
     config: Config,
     result: CalibrationResult,
-    scenes: dict[str, Scene],
+    played: dict[str, Float[np.ndarray, "log sample"]],
     heldout: list[ServoRun],
 ) -> Page:
     joint = heldout[0].trajectory.joints[0]
@@ -146,13 +147,9 @@ def _page(
     )
     page.section(
         "Measured against simulated",
-        "Runs that no fit has seen, played from their first state and their commands alone. "
-        "Errors are means of absolute values.",
+        "Runs that no fit has seen, played in PyBullet from their first state and their commands "
+        "alone. Errors are means of absolute values.",
     )
-    played = {}
-    for name, scene in scenes.items():
-        found = candidate(servo_joint(scene, heldout))
-        played[name] = Playback(scene, heldout).play(found[None])[0]
     errors = {**metrics["heldout_mae_rad_by_run"]}
     for i, run in enumerate(heldout):
         t_s = run.trajectory.t_s[::EVERY]

@@ -1,5 +1,6 @@
 """The servo's rollout against what a DC motor, a pendulum and dry friction do on paper."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,28 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from calibration.rollout.servo import PARAMETERS
-from calibration.servo_runs import EVERY, STEP_S, Playback, servo_run
+from calibration.servo_runs import (
+    EVERY,
+    STEP_S,
+    Playback,
+    ServoRun,
+    replay_runs,
+    servo_joint,
+    servo_run,
+)
+from calibration.servo_runs import candidate as of_stage
 from envs.errors import CalibrationError
+from envs.stage.scene import Friction, Scene, Servo
 from envs.telemetry.recording import Recording, Stream
 from envs.telemetry.trajectory import Trajectory
-from tests.calibration.servo_logs import COUNT, FIRMWARE, TRUTH, pendulum, written_run
+from tests.calibration.servo_logs import (
+    COUNT,
+    FIRMWARE,
+    TRUTH,
+    pendulum,
+    real_runs,
+    written_run,
+)
 
 MGL, INERTIA = 0.49 * 9.81 * 0.1, 0.49 * 0.1**2 + 1.2e-4
 
@@ -100,6 +118,50 @@ def test_the_kernel_does_what_is_written(tmp_path: Path) -> None:
         expected = reference(command[:700], 80 * COUNT, 6.0, c)
         assert np.abs(short[:140] - expected).max() < 1e-11
         assert np.isnan(short[140:]).all()
+
+
+def with_servo(scene: Scene, values: np.ndarray) -> Scene:
+    """Return the scene with a candidate's values on its servo's joint."""
+    of = dict(zip(PARAMETERS, values.tolist(), strict=True))
+    friction = Friction(of["coulomb"], of["viscous"], stribeck_velocity=of["stribeck_velocity"])
+    motor = Servo(*(of[name] for name in vars(Servo(1.0, 1.0))))
+    joints = tuple(
+        replace(
+            joint,
+            servo=motor,
+            friction=friction,
+            armature=of["armature"],
+            delay_s=of["delay_s"],
+            encoder_offset=of["encoder_offset"],
+        )
+        if joint.servo
+        else joint
+        for joint in scene.robot.joints
+    )
+    return replace(scene, articulations=(replace(scene.robot, joints=joints),))
+
+
+def assert_pybullet_follows(scene: Scene, runs: list[ServoRun]) -> None:
+    found = of_stage(servo_joint(scene, runs))
+    np.testing.assert_array_equal(found, TRUTH)
+    played, bullet = Playback(scene, runs).play(found[None])[0], replay_runs(scene, runs)
+    assert np.nanmax(np.ptp(played, axis=1)) > 0.5
+    np.testing.assert_allclose(bullet, played, rtol=0, atol=1e-12)
+
+
+def test_pybullet_follows_the_kernel_on_a_short_a_long_and_a_limp_log(tmp_path: Path) -> None:
+    """PyBullet has the whole body, the kernel one inertia and a sine of the angle."""
+    command = np.sin(np.arange(1500) * 0.006) * 1.5
+    runs = [
+        written_run(command, kp=300),
+        written_run(command[:700], kp=80, supply_v=6.0),
+        written_run(command, kp=800, q0=0.9, on=False),
+    ]
+    assert_pybullet_follows(with_servo(pendulum(tmp_path), TRUTH), runs)
+
+
+def test_pybullet_follows_the_kernel_on_the_twelve_real_logs(tmp_path: Path) -> None:
+    assert_pybullet_follows(with_servo(pendulum(tmp_path), TRUTH), real_runs())
 
 
 def test_what_a_log_must_say(tmp_path: Path) -> None:

@@ -78,6 +78,11 @@ def test_a_gain_is_held_out_by_what_its_files_say(logs: Path, tmp_path: Path) ->
     assert set(metrics["heldout_mae_rad_by_run"]) == {"200_0", "200_1"}
     assert set(metrics["train_mae_rad_by_run"]) == {"100_0", "100_1", "800_0", "800_1"}
     assert metrics["heldout_mae_rad"][0] < 0.02 < metrics["nominal_mae_rad"][0]
+    # The verdict is PyBullet's, the fit's figures are the kernel's.
+    verdict = json.loads((out / "verdict.json").read_text())
+    judged = verdict["signals"]["position"]["joints"]["pendulum"]
+    for of, key in (("calibrated", "heldout_mae_rad"), ("nominal", "nominal_mae_rad")):
+        assert judged[of] == pytest.approx(metrics[key][0], rel=1e-6), of
     assert metrics["rollouts"] > 1000
     assert metrics["fit_cpu_s"] > 0
     constant = metrics["parameters"]["pendulum.servo.torque_constant"]
