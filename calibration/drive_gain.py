@@ -37,6 +37,8 @@ not."""
 AGAINST = 0.8
 """A current runs against its joint's motion where the other sign leaves less than this part of it
 unexplained."""
+FAR = 3.0
+"""In deviations of what was assumed: a gain that ends farther off is told."""
 LEAST_GAIN = 1e-3
 """N·m/A or N/A: what a gain starts from at least, where the model has no torque."""
 SHARED = 0.5
@@ -98,7 +100,8 @@ def first_gains(
         given_std: Of the logarithm of what is given.
 
     Raises:
-        CalibrationError: A current has the wrong sign, or is the same throughout.
+        CalibrationError: A current of a gain that is not given has the wrong sign, or one is the
+            same throughout.
     """
     if not use.any():
         raise CalibrationError("no usable instant is left to start the drive gains from")
@@ -108,7 +111,7 @@ def first_gains(
     columns = lowpass(np.stack([torque, sign, motion.qd], axis=-1), dt_s, cutoff_hz)[use]
     current = motion.tau[use]
     columns, current = columns - columns.mean(axis=0), current - current.mean(axis=0)
-    rows = zip(columns.swapaxes(0, 1), current.T, tree.joints, strict=True)
+    rows = zip(columns.swapaxes(0, 1), current.T, tree.joints, given > 0, strict=True)
     gains = np.array([_gain(*of) for of in rows])
     sizes = np.linalg.norm(columns[..., 0], axis=0) / np.linalg.norm(current, axis=0)
     nominal, std = gains.copy(), np.full(len(joints), MODEL_STD)
@@ -122,20 +125,27 @@ def first_gains(
 
 
 def _gain(
-    columns: Float[np.ndarray, "time column"], current: Float[np.ndarray, "time"], joint: str
+    columns: Float[np.ndarray, "time column"],
+    current: Float[np.ndarray, "time"],
+    joint: str,
+    given: bool,
 ) -> float:
-    """Return torque over current, NaN where the torque, the first column, does not show in it."""
+    """Return torque over current, NaN where the torque, the first column, does not show in it.
+
+    Who gives a gain vouches for its sign: a joint that a spring holds up may be pulled down.
+    """
     size = np.linalg.norm(current)
     if size == 0:
         raise CalibrationError(f"the current of {joint} is the same throughout")
     scale = np.maximum(np.linalg.norm(columns, axis=0), 1e-12)
     A, b = columns / scale, current / size
     (weights, left), (_, against), (_, rubbed) = nnls(A, b), nnls(A, -b), nnls(A[:, 1:], b)
-    if against**2 < AGAINST * left**2:
+    if against**2 < AGAINST * left**2 and not given:
         raise CalibrationError(
             f"the current of {joint} runs against its motion: with the other sign the model leaves "
             f"{against**2:.0%} of it unexplained instead of {left**2:.0%}; give the current's "
-            "'signs' in the recording's description, -1 for this joint"
+            "'signs' in the recording's description, -1 for this joint, or its 'drive_gain' if the "
+            "sign is right"
         )
     shows = rubbed**2 - left**2 > EXPLAINED * rubbed**2
     return float(scale[0] / (weights[0] * size)) if shows else np.nan
@@ -223,3 +233,20 @@ def told(
         for k in np.flatnonzero(ratios & (found.ratio_std[j, :j] <= LOOSE)):
             group[group == group[j]] = group[k]
     return replace(found, group=group)
+
+
+def far_off(joints: Sequence[str], gains: Gains, ratios: Float[np.ndarray, "joint"]) -> list[str]:
+    """Return in words which gains ended far from what was assumed of them.
+
+    Args:
+        joints: Their names.
+        gains: What was assumed.
+        ratios: What was found over it.
+    """
+    off = np.abs(np.log(ratios)) / np.where(gains.known, np.inf, gains.std)
+    return [
+        f"the drive gain of {joint} came out {ratio:.2g} times as large as assumed, {far:.2g} "
+        "deviations off: is the gear ratio right, and the current the motor's?"
+        for joint, ratio, far in zip(joints, ratios, off, strict=True)
+        if far > FAR
+    ]

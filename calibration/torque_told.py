@@ -6,7 +6,7 @@ from itertools import compress
 import numpy as np
 from jaxtyping import Float
 
-from calibration.drive_gain import LOOSE, Told
+from calibration.drive_gain import LOOSE, Told, far_off
 from calibration.drive_gain import told as told_gains
 from calibration.identifiability import Identifiability, identifiability
 from calibration.regression import Regression
@@ -52,7 +52,8 @@ def uncertainty(
     besides = None
     if model.gains is not None:
         gains, besides = _gains_told(model, found.p, of, covariance, jacobian, precision)
-        warnings = [*warnings, *gains.sentences()]
+        far = far_off(model.tree.joints, model.gains, model.ratios(found.p))
+        warnings = [*warnings, *gains.sentences(), *far]
     told = identifiability(
         [names[k] for k in reported],
         jacobian,

@@ -187,6 +187,16 @@ def test_what_is_assumed_of_gains_weighs_by_its_deviation(
     assert std[0] == pytest.approx(0.02 / math.sqrt(3) * 1.1 * GAINS[1], rel=0.05)
 
 
+def test_a_gain_that_is_given_far_off_is_named(nominal: Scene, torque: Motion) -> None:
+    """A gear ratio forgotten: by its ratio to the others the gain shows."""
+    given = Gains(GAINS * [1, 1, 4], np.full(3, 0.15))
+    said = told(of_current(nominal, in_amperes(torque, GAINS), given))
+    assert "the drive gain of joint2 came out" in said
+    assert "the drive gain of joint1 came out" not in said
+    right = Gains(GAINS * [1.1, 1, 0.9], np.full(3, 0.15))
+    assert "came out" not in told(of_current(nominal, in_amperes(torque, GAINS), right))
+
+
 def test_noise_does_not_shrink_gains(truth: Articulation, nominal: Scene) -> None:
     """Minimising `K i − Y π` over K too would take noise for a small gain: here by a fifth."""
     m = recorded(truth, np.random.default_rng(13))
@@ -234,6 +244,8 @@ def test_currents_that_cannot_be_are_refused(nominal: Scene, torque: Motion) -> 
     turned = replace(current, tau=current.tau * [1, -1, 1])
     with pytest.raises(CalibrationError, match=r"current of joint1 runs against .* 'signs'"):
         started(nominal, turned, none, none)
+    vouched = started(nominal, turned, np.array([0, 7.0, 0]), none + 0.1)
+    assert vouched.nominal[1] == 7.0
     flat = replace(current, tau=current.tau * [1, 1, 0])
     with pytest.raises(CalibrationError, match="current of joint2 is the same throughout"):
         started(nominal, flat, none, none)
