@@ -234,6 +234,7 @@ def labels(unknowns: Unknowns) -> list[str]:
         if len(moves) > 1:
             moves = [moves[0].partition(".")[2] + " of all joints"]
         found += moves
+    found += [] if unknowns.touch is None else unknowns.touch.names()
     for group in unknowns.groups:
         found += [f"{group.names[group.heaviest]}.inertial.{name}" for name in MATTER]
     if unknowns.payload is not None:

@@ -14,6 +14,8 @@ from calibration.result import INERTIAL, SCREW, CalibrationResult, Parameter
 from envs.stage.layers import OVERRIDABLE, FrameValue, InertialValue, Value, write_overrides
 from envs.stage.scene import Inertial
 
+FRICTION = ".contact.friction"
+"""Of "body.contact.friction"."""
 OF_ONE_ROBOT = ("torque_offset", "spring", "torque_lag_s", "encoder_offset")
 """Fields that tell one robot from another of its make: the zero and the lag of its sensors, and how
 its cables lie. A spring rests where the offset puts it, so that neither goes without the other."""
@@ -47,6 +49,11 @@ def write_calibration(path: Path, stage: Path, result: CalibrationResult) -> Pat
         if field in OVERRIDABLE:
             value = Value(parameter.value, parameter.std, parameter.method, parameter.n)
             joints.setdefault(joint, {})[field] = value
+    friction = {
+        name.removesuffix(FRICTION): Value(p.value, p.std, p.method, p.n)
+        for name, p in result.parameters.items()
+        if name.endswith(FRICTION)
+    }
     bodies = {
         name: {"inertial": _inertial_value(name, inertial, result.parameters)}
         for name, inertial in result.inertials.items()
@@ -57,6 +64,7 @@ def write_calibration(path: Path, stage: Path, result: CalibrationResult) -> Pat
         joints=joints,
         bodies=bodies,
         frames=_frames(result),
+        friction=friction,
         metadata=_flat(result.provenance),
     )
 
@@ -85,6 +93,11 @@ def _inertial_value(
     """Return a body's mass properties, with deviations where its numbers were identified."""
     found = [parameters.get(f"{name}.inertial.{field}") for field in INERTIAL]
     known = [p for p in found if p is not None]
+    if len(known) == 1 and found[0] is not None:
+        # A mass alone was searched: the inertia goes with it, the centre stays.
+        inertia = np.abs(inertial.inertia_kgm2) * (found[0].std / found[0].value)
+        deviation = Inertial(found[0].std, np.zeros(3), inertia)
+        return InertialValue(inertial, deviation, found[0].method, found[0].n)
     if len(known) < len(INERTIAL):
         return InertialValue(inertial)
     std = np.array([p.std for p in known])

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from envs.errors import CalibrationError
 
 DIFFERENCE = 1e-4
-"""Step of the differences, in units of the coordinates."""
+"""Step of the differences, in units of the coordinates, where rollouts are smooth."""
 SETTLED = 1e-3
 """The search is over when a round gains less than this part of the cost, …"""
 SMALL = 1e-3
@@ -63,6 +63,7 @@ def least_squares(
     rounds: int,
     weigh: Weigh | None = None,
     report: Callable[[int], None] = lambda done: None,
+    difference: float = DIFFERENCE,
 ) -> Fit:
     """Go down to the bottom of the valley.
 
@@ -74,6 +75,7 @@ def least_squares(
         rounds: At most.
         weigh: Gives the weights of residuals, anew in each round; `outlier_weights` if not given.
         report: Called with the rounds done.
+        difference: Step of the differences, in units of the coordinates.
 
     Raises:
         CalibrationError: The start itself diverges.
@@ -91,7 +93,7 @@ def least_squares(
     for done in range(1, rounds + 1):
         weight = weigh(raw)
         residual = weight * raw
-        jacobian = weight[:, None] * _slopes(residuals, z, raw, high)
+        jacobian = weight[:, None] * _slopes(residuals, z, raw, high, difference)
         H = jacobian.T @ jacobian + prior
         g = jacobian.T @ residual + prior @ (z - about)
         free = ~_held(z, g, low, high)
@@ -129,9 +131,10 @@ def _slopes(
     z: Float[np.ndarray, "params"],
     raw: Float[np.ndarray, "rows"],
     high: Float[np.ndarray, "params"],
+    difference: float,
 ) -> Float[np.ndarray, "rows params"]:
     # At an upper bound the difference is taken downwards.
-    step = np.where(z + DIFFERENCE > high, -DIFFERENCE, DIFFERENCE)
+    step = np.where(z + difference > high, -difference, difference)
     return np.asarray(((residuals(z + np.diag(step)) - raw) / step[:, None]).T)
 
 

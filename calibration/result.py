@@ -61,7 +61,7 @@ class CalibrationResult:
 
     Attributes:
         parameters: "joint.field" (`panda_joint3.friction.coulomb`) or "body.inertial.field"
-            (`panda_link4.inertial.mass`) → value.
+            (`panda_link4.inertial.mass`) or "body.contact.friction" → value.
         covariance: In the order of `parameters`; where two results were combined, zero between
             them.
         inertials: All bodies whose mass properties change, in the body's own frame.

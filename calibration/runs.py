@@ -72,6 +72,46 @@ def cut_runs(scene: Scene, trajectory: Trajectory) -> Segments:
     )
 
 
+def one_run(scene: Scene, trajectory: Trajectory) -> Segments:
+    """Return all of a recording as one segment from its first sample on.
+
+    It is for rollouts that must not be cut, as where things are pushed about; in gaps, which the
+    commands bridge, nothing is compared.
+
+    Args:
+        scene: With the robot and a drive for each recorded joint; other joints are welded at 0.
+        trajectory: Measured, with commands; its joints in the stage's order.
+
+    Raises:
+        RecordingError: There are no commands, or the samples are too far apart.
+        CalibrationError: It is too short.
+        StageError: A joint has no drive.
+    """
+    command, dt_s = commands_of(trajectory), trajectory.dt_s
+    joints = stage_columns(scene, trajectory)
+    width = round(BIN_S / dt_s)
+    skipped = round(SKIPPED_S / BIN_S) * width
+    bins = (len(trajectory.t_s) - 1 - skipped) // width
+    if bins * BIN_S + SKIPPED_S < SHORTEST_S:
+        there_s = trajectory.t_s[-1] - trajectory.t_s[0]
+        raise CalibrationError(f"a rollout needs {SHORTEST_S:g} s; {there_s:.3f} s train")
+    signals, values = signals_of(trajectory)
+    part = slice(skipped, skipped + bins * width)
+    means = values[part].reshape(bins, width, *values.shape[1:]).mean(axis=1)
+    whole = trajectory.measured[part].reshape(bins, width).all(axis=1)
+    return starting_at(
+        np.zeros(1, int),
+        scene=scene,
+        joints=joints,
+        command=command,
+        data=trajectory,
+        skipped=skipped,
+        signals=signals,
+        values=values,
+        measured=np.where(whole[:, None, None], means, np.nan)[None],
+    )
+
+
 def twin_residuals(
     segments: Segments,
     twin: FastTwin,

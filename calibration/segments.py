@@ -5,7 +5,7 @@ show its drive, its friction and its rotor. The candidates of a calibration run 
 world holds a robot for each candidate and stretch.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -167,24 +167,20 @@ def rollout_residuals(
     segments: Segments,
     world: BulletWorld,
     which: Int[np.ndarray, "part"],
-    values: Float[np.ndarray, "candidate joint field"],
+    drives: ActuatorParameters,
 ) -> Float[np.ndarray, "candidate part bin joint signal"]:
     """Return simulated minus measured over noise, of each candidate on some of the segments.
+
+    It is 0 where there is nothing to compare.
 
     Args:
         segments: All of them.
         world: With a robot for each candidate and segment.
         which: The segments to run.
-        values: Of `FITTED`, in SI.
+        drives: Of each candidate.
     """
-    candidates, parts = len(values), len(which)
-    n = len(segments.joints)
-    each = np.repeat(values, parts, axis=0)
-    held = {f.name: getattr(segments.actuators, f.name) for f in fields(ActuatorParameters)}
-    parameters = ActuatorParameters(
-        **{name: np.broadcast_to(value, (candidates * parts, n)) for name, value in held.items()}
-        | {name: each[:, :, k] for k, name in enumerate(FITTED)}
-    )
+    candidates, parts = len(drives.stiffness), len(which)
+    parameters = drives.of(np.repeat(np.arange(candidates), parts))
     copy = np.tile(which, candidates)
     commands = delayed_commands(
         segments.command,
@@ -198,10 +194,9 @@ def rollout_residuals(
     compared = simulated[segments.skipped : -1]
     means = compared.reshape(-1, segments.bin, *compared.shape[1:]).mean(axis=1)
     by_copy = np.moveaxis(means, 0, 1).reshape(candidates, parts, *segments.measured.shape[1:])
-    residuals: Float[np.ndarray, "candidate part bin joint signal"] = (
-        by_copy - segments.measured[which]
-    ) / segments.noise
-    return residuals
+    measured = segments.measured[which]
+    off = (by_copy - measured) / segments.noise
+    return np.asarray(np.where(np.isnan(measured), 0.0, off))
 
 
 def commands_of(trajectory: Trajectory) -> Float[np.ndarray, "time joint"]:

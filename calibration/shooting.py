@@ -13,12 +13,12 @@ from jaxtyping import Float
 
 from calibration.conclusions import Ending, conclude
 from calibration.coordinates import start_coordinates
-from calibration.levenberg import Residuals, least_squares, outlier_weights
+from calibration.levenberg import DIFFERENCE, Residuals, least_squares, outlier_weights
 from calibration.result import CalibrationResult
 from calibration.rollout.twin import FastTwin
 from calibration.runs import cut_runs, twin_residuals
 from calibration.segments import FITTED, Segments, cut_segments
-from calibration.unknowns import Unknowns, groups_of, held_by
+from calibration.unknowns import Robots, Unknowns, groups_of, held_by
 from envs.stage.scene import Scene
 from envs.stage.tree import reduce_tree
 from envs.telemetry.trajectory import Trajectory
@@ -30,6 +30,9 @@ SHORT_ROUNDS, LONG_ROUNDS = 6, 4
 PRIOR = 3.0
 """Standard deviation, in the coordinates, of what is known before: next to nothing. It bounds the
 standard deviation of a parameter that the data do not tell."""
+
+Roll = Callable[[Robots], Float[np.ndarray, "trial segment bin joint signal"]]
+"""Whitened residuals of robots that follow the commands; 0 where there is nothing to compare."""
 
 
 def fit_lm(
@@ -84,7 +87,7 @@ def fit_lm(
     )
     report(0, total)
     rough = least_squares(
-        on_twin(short, twin, unknowns),
+        flat(on_twin(short, twin), unknowns),
         unknowns.start(),
         unknowns.bounds(),
         prior(unknowns),
@@ -92,7 +95,11 @@ def fit_lm(
         report=lambda done: report(done, total),
     )
     ending = finish(
-        whole, twin, unknowns, rough.z, report=lambda done: report(SHORT_ROUNDS + done, total)
+        whole,
+        on_twin(whole, twin),
+        unknowns,
+        rough.z,
+        report=lambda done: report(SHORT_ROUNDS + done, total),
     )
     report(total, total)
     simulated_s = rough.trials * short.seconds + ending.trials * whole.seconds
@@ -115,29 +122,41 @@ def fit_lm(
 
 def finish(
     whole: Segments,
-    twin: FastTwin,
+    roll: Roll,
     unknowns: Unknowns,
     z: Float[np.ndarray, "params"],
     *,
     report: Callable[[int], None],
+    rounds: int = LONG_ROUNDS,
+    difference: float = DIFFERENCE,
 ) -> Ending:
-    """Go to the bottom of the valley over whole runs, and try other friction laws there."""
-    residuals = on_twin(whole, twin, unknowns)
+    """Go to the bottom of the valley over whole runs, and try other friction laws there.
+
+    Args:
+        whole: The runs.
+        roll: Rolls robots out over them.
+        unknowns: What is searched.
+        z: Where to start.
+        report: Called with the rounds done.
+        rounds: At most.
+        difference: Step of the slopes; see `levenberg`.
+    """
 
     def weigh(raw: Float[np.ndarray, "rows"]) -> Float[np.ndarray, "rows"]:
         return level_weights(whole, raw)
 
     fit = least_squares(
-        residuals,
+        flat(roll, unknowns),
         z,
         unknowns.bounds(),
         prior(unknowns),
-        rounds=LONG_ROUNDS,
+        rounds=rounds,
         weigh=weigh,
         report=report,
+        difference=difference,
     )
-    drives, pi, amounts = unknowns.other_laws(fit.z)
-    moved = twin_residuals(whole, twin, drives, pi).reshape(len(pi), -1)
+    others, amounts = unknowns.other_laws(fit.z)
+    moved = roll(others).reshape(len(amounts), -1)
     return Ending(
         unknowns=unknowns,
         data=whole,
@@ -145,7 +164,7 @@ def finish(
         weight=weigh(fit.raw),
         prior=prior(unknowns),
         other=((moved - fit.raw) / amounts[:, None]).T,
-        trials=fit.trials + len(pi),
+        trials=fit.trials + len(amounts),
     )
 
 
@@ -154,11 +173,16 @@ def prior(unknowns: Unknowns) -> Float[np.ndarray, "params params"]:
     return np.eye(unknowns.size) / PRIOR**2
 
 
-def on_twin(data: Segments, twin: FastTwin, unknowns: Unknowns) -> Residuals:
-    """Return a function that rolls coordinates out on the fast twin."""
+def on_twin(data: Segments, twin: FastTwin) -> Roll:
+    """Return a function that rolls robots out on the fast twin."""
+    return lambda robots: twin_residuals(data, twin, robots.drives, robots.pi)
+
+
+def flat(roll: Roll, unknowns: Unknowns) -> Residuals:
+    """Return a function that rolls coordinates out."""
 
     def residuals(z: Float[np.ndarray, "trial params"]) -> Float[np.ndarray, "trial rows"]:
-        return twin_residuals(data, twin, *unknowns.robots(z)).reshape(len(z), -1)
+        return roll(unknowns.robots(z)).reshape(len(z), -1)
 
     return residuals
 

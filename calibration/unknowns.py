@@ -8,11 +8,13 @@ of gains, a common shift of delays.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
+from calibration.contacts import FAR, Touch
 from calibration.coordinates import Coordinates
 from calibration.inertia import Group, from_pseudo_inertia, rigid_groups, upper_factor
 from calibration.result import INERTIAL
@@ -77,6 +79,20 @@ class Payload:
         return np.concatenate([m, moment, upper], axis=1)
 
 
+class Robots(NamedTuple):
+    """What coordinates stand for: robots, one for each trial, and what they touch.
+
+    Attributes:
+        drives: Of each trial.
+        pi: Inertial parameters of each trial.
+        touched: Values of `Unknowns.touch`, of each trial.
+    """
+
+    drives: ActuatorParameters
+    pi: Float[np.ndarray, "trial link 10"]
+    touched: Float[np.ndarray, "trial unknown"]
+
+
 @dataclass(frozen=True)
 class Unknowns:
     """The coordinates of a search.
@@ -90,6 +106,7 @@ class Unknowns:
         shared: Those among them that all joints share a coordinate of.
         groups: Rigid groups of bodies whose inertias are searched.
         payload: What is carried, if that is searched.
+        touch: What of contact is searched; its coordinates follow the joints'.
     """
 
     robot: Articulation
@@ -100,6 +117,7 @@ class Unknowns:
     shared: tuple[str, ...] = ()
     groups: tuple[Group, ...] = ()
     payload: Payload | None = None
+    touch: Touch | None = None
 
     def __post_init__(self) -> None:
         """Refuse unknown fields, and sharing what is not searched."""
@@ -127,6 +145,7 @@ class Unknowns:
             column[joints, FITTED.index(name)] = 1.0
             columns.append(column)
         others = len(MATTER) * len(self.groups) + len(PAYLOAD) * (self.payload is not None)
+        others += 0 if self.touch is None else self.touch.size
         columns += [np.zeros((n, len(FITTED)))] * others
         return np.stack(columns, axis=-1)
 
@@ -134,6 +153,14 @@ class Unknowns:
     def size(self) -> int:
         """How many coordinates there are."""
         return int(self.spread.shape[-1])
+
+    @property
+    def touched(self) -> slice:
+        """The coordinates of what is touched."""
+        size = 0 if self.touch is None else self.touch.size
+        first = self.size - len(PAYLOAD) * (self.payload is not None)
+        first -= len(MATTER) * len(self.groups) + size
+        return slice(first, first + size)
 
     def start(self) -> Float[np.ndarray, "params"]:
         """Return where a search starts: nowhere, but for a payload that has some mass."""
@@ -148,14 +175,13 @@ class Unknowns:
         used = self.spread > 0
         lowest = np.where(used, low[..., None], -np.inf).max(axis=(0, 1))
         highest = np.where(used, high[..., None], np.inf).min(axis=(0, 1))
+        lowest[self.touched], highest[self.touched] = -FAR, FAR
         if self.payload is not None:
             lowest[-len(PAYLOAD)] = PAYLOAD_LEAST_KG / PAYLOAD_SCALE[0]
         return lowest, highest
 
-    def robots(
-        self, z: Float[np.ndarray, "trial params"]
-    ) -> tuple[ActuatorParameters, Float[np.ndarray, "trial link 10"]]:
-        """Return the drives and the inertial parameters that coordinates stand for."""
+    def robots(self, z: Float[np.ndarray, "trial params"]) -> Robots:
+        """Return what coordinates stand for."""
         moved = self.coordinates.values(np.einsum("jfp,tp->tjf", self.spread, z))
         own = {
             f.name: np.broadcast_to(getattr(self.actuators, f.name), moved.shape[:2])
@@ -167,27 +193,28 @@ class Unknowns:
             pi[:, group.link] = from_pseudo_inertia(whole @ whole.mT).numpy()
         if self.payload is not None:
             pi[:, self.payload.link] += self.payload.matter(z[:, -len(PAYLOAD) :])
-        return ActuatorParameters(**own | found), pi
+        return Robots(ActuatorParameters(**own | found), pi, self._touched_values(z))
 
-    def other_laws(
-        self, z: Float[np.ndarray, "params"]
-    ) -> tuple[ActuatorParameters, Float[np.ndarray, "law link 10"], Float[np.ndarray, "law"]]:
+    def other_laws(self, z: Float[np.ndarray, "params"]) -> tuple[Robots, Float[np.ndarray, "law"]]:
         """Return robots with a little of another friction law in one joint each, and how much.
 
         First Stribeck's excess of each joint, then a friction that differs between the directions.
         """
         n = len(self.tree.joints)
-        drives, pi = self.robots(np.repeat(z[None], 2 * n, axis=0))
+        robots = self.robots(np.repeat(z[None], 2 * n, axis=0))
+        drives = robots.drives
         amount = OTHER_LAW * np.maximum(drives.coulomb[0], self.coordinates.scale[:, 0])
         excess, lopsided = drives.stribeck.copy(), drives.torque_offset.copy()
         excess[np.arange(n), np.arange(n)] += amount
         lopsided[n + np.arange(n), np.arange(n)] += amount
         changed = replace(drives, stribeck=excess, torque_offset=lopsided)
-        return changed, pi, np.tile(amount, 2)
+        return robots._replace(drives=changed), np.tile(amount, 2)
 
     def inertials(self, z: Float[np.ndarray, "params"]) -> dict[str, Inertial]:
-        """Return the mass properties of the body that holds a payload, with it."""
+        """Return the mass properties of all bodies that a search changes, a payload included."""
         found: dict[str, Inertial] = {}
+        if self.touch is not None:
+            found |= self.touch.inertials(self._touched_values(z[None])[0])
         for group, whole in zip(self.groups, self._wholes(z[None]), strict=True):
             found |= group.inertials(whole[0])
         if self.payload is None:
@@ -214,6 +241,9 @@ class Unknowns:
             for name in FITTED
             if name in self.free
         ]
+        if self.touch is not None:
+            touch = self.touch
+            rows += zip(touch.names(), touch.units(), touch.nominal().tolist(), strict=True)
         start = self._wholes(np.zeros((1, self.size)))
         for group, whole in zip(self.groups, start, strict=True):
             own = group.bodies(whole[0])[group.heaviest].tolist()
@@ -228,10 +258,11 @@ class Unknowns:
 
     def values(self, z: Float[np.ndarray, "params"]) -> Float[np.ndarray, "values"]:
         """Return the values of all that is reported, in SI."""
-        drives, _ = self.robots(z[None])
+        drives = self.robots(z[None]).drives
         rows = [
             np.stack([getattr(drives, name)[0] for name in FITTED if name in self.free], axis=-1)
         ]
+        rows.append(self._touched_values(z[None]))
         for group, whole in zip(self.groups, self._wholes(z[None]), strict=True):
             rows.append(group.bodies(whole[0])[group.heaviest].numpy())
         if self.payload is not None:
@@ -246,6 +277,13 @@ class Unknowns:
             np.array([self.values(z + s * e) for e in np.eye(len(z))]).T for s in (step, -step)
         )
         return np.asarray((ahead - behind) / (2 * step))
+
+    def _touched_values(
+        self, z: Float[np.ndarray, "trial params"]
+    ) -> Float[np.ndarray, "trial unknown"]:
+        if self.touch is None:
+            return np.zeros((len(z), 0))
+        return self.touch.values(z[:, self.touched])
 
     def _wholes(self, z: Float[np.ndarray, "trial params"]) -> list[torch.Tensor]:
         """Return the factors of each group's pseudo-inertia, of each trial."""

@@ -9,27 +9,41 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing import connection, get_context, parent_process
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from calibration.segments import Segments, rollout_residuals
 from envs.errors import CalibrationError
+from envs.world.actuators import ActuatorParameters
 from envs.world.bullet import BulletWorld
 
 SEGMENTS_A_TASK = 2
 """A unit of work is the same whatever number of workers shares them, so that no result depends on
 that number, not by a bit."""
 
-Job = tuple[Int[np.ndarray, "part"], Float[np.ndarray, "candidate joint field"]]
+Job = tuple[Any, ...]
 Residuals = Float[np.ndarray, "candidate part bin joint signal"]
+Share = Callable[[Sequence[Job]], list[Residuals]]
+"""Runs jobs and returns what came of each."""
 Evaluate = Callable[
-    [Float[np.ndarray, "candidate joint field"]],
+    [ActuatorParameters],
     Float[np.ndarray, "candidate segment bin joint signal"],
 ]
 
 
-class Worker:
+class Worker(Protocol):
+    """What runs jobs, one after the other, in a process of its own or in ours."""
+
+    def run(self, *job: Any) -> Residuals:
+        """Return what comes of a job; it depends on nothing else."""
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+
+
+class SegmentWorker:
     """Worlds with a robot for each candidate and segment, kept for the next candidates."""
 
     def __init__(self, segments: Segments) -> None:
@@ -37,13 +51,9 @@ class Worker:
         self._worlds: dict[int, BulletWorld] = {}
         self._open = ExitStack()
 
-    def run(
-        self,
-        which: Int[np.ndarray, "part"],
-        values: Float[np.ndarray, "candidate joint field"],
-    ) -> Residuals:
+    def run(self, which: Int[np.ndarray, "part"], drives: ActuatorParameters) -> Residuals:
         """Return whitened residuals on some segments; see `segments.rollout_residuals`."""
-        copies = len(values) * len(which)
+        copies = len(drives.stiffness) * len(which)
         if copies not in self._worlds:
             world = BulletWorld(
                 self._segments.scene,
@@ -53,11 +63,7 @@ class Worker:
                 dt_s=self._segments.dt_s,
             )
             self._worlds[copies] = self._open.enter_context(world)
-        return rollout_residuals(self._segments, self._worlds[copies], which, values)
-
-    def run_all(self, jobs: Sequence[Job]) -> list[Residuals]:
-        """Return the residuals of each job."""
-        return [self.run(*job) for job in jobs]
+        return rollout_residuals(self._segments, self._worlds[copies], which, drives)
 
     def close(self) -> None:
         """Take the worlds down."""
@@ -68,9 +74,7 @@ class Worker:
 def evaluation(segments: Segments, *, candidates: int, workers: int) -> Iterator[Evaluate]:
     """Give a function that rolls candidates out and returns their whitened residuals.
 
-    It takes any number of candidates and runs `candidates` at a time. With one worker it runs in
-    this process. At the end of the block, also after Ctrl-C, the processes are gone: a worker ends
-    with the rollout it is in (about a second), or at once where its parent was killed.
+    It takes any number of candidates and runs `candidates` at a time; see `sharing`.
 
     Args:
         segments: What the candidates are held against.
@@ -82,54 +86,67 @@ def evaluation(segments: Segments, *, candidates: int, workers: int) -> Iterator
         np.arange(first, min(first + SEGMENTS_A_TASK, count))
         for first in range(0, count, SEGMENTS_A_TASK)
     ]
-    with ExitStack() as stack:
-        if workers == 1:
-            worker = Worker(segments)
-            stack.callback(worker.close)
-            run: Callable[[Sequence[Job]], list[Residuals]] = worker.run_all
-        else:
-            pool = ProcessPoolExecutor(
-                min(workers, len(tasks)),
-                mp_context=get_context("spawn"),
-                initializer=_begin,
-                initargs=(segments,),
-            )
-            stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-            run = partial(_share, pool)
+    with sharing(partial(SegmentWorker, segments), workers=min(workers, len(tasks))) as run:
 
         def evaluate(
-            values: Float[np.ndarray, "candidate joint field"],
+            drives: ActuatorParameters,
         ) -> Float[np.ndarray, "candidate segment bin joint signal"]:
-            batches = np.split(values, range(candidates, len(values), candidates))
-            try:
-                parts = run([(which, batch) for batch in batches for which in tasks])
-            except BrokenProcessPool as error:
-                raise CalibrationError(
-                    "a worker process died; with fewer workers there is more memory for each"
-                ) from error
-            rows = [
+            rows = np.arange(len(drives.stiffness))
+            batches = np.split(rows, range(candidates, len(rows), candidates))
+            parts = run([(which, drives.of(batch)) for batch in batches for which in tasks])
+            found = [
                 np.concatenate(parts[k : k + len(tasks)], axis=1)
                 for k in range(0, len(parts), len(tasks))
             ]
-            return np.concatenate(rows)
+            return np.concatenate(found)
 
         yield evaluate
 
 
+@contextmanager
+def sharing(make: Callable[[], Worker], *, workers: int) -> Iterator[Share]:
+    """Give a function that runs jobs on several workers.
+
+    With one worker it runs in this process. At the end of the block, also after Ctrl-C, the
+    processes are gone: a worker ends with the job it is in (about a second), or at once where its
+    parent was killed.
+
+    Args:
+        make: Makes a worker, in its process.
+        workers: Processes.
+    """
+    with ExitStack() as stack:
+        if workers == 1:
+            worker = make()
+            stack.callback(worker.close)
+            yield lambda jobs: [worker.run(*job) for job in jobs]
+            return
+        pool = ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(make,)
+        )
+        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        yield partial(_share, pool)
+
+
 def _share(pool: ProcessPoolExecutor, jobs: Sequence[Job]) -> list[Residuals]:
-    return [future.result() for future in [pool.submit(_run, *job) for job in jobs]]
+    try:
+        return [future.result() for future in [pool.submit(_run, *job) for job in jobs]]
+    except BrokenProcessPool as error:
+        raise CalibrationError(
+            "a worker process died; with fewer workers there is more memory for each"
+        ) from error
 
 
 _worker: Worker | None = None
 
 
-def _begin(segments: Segments) -> None:
+def _begin(make: Callable[[], Worker]) -> None:
     """Make this process a worker."""
     global _worker
     # Ctrl-C reaches the whole group of processes; the parent alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = Worker(segments)
+    _worker = make()
 
 
 def _end_with_parent() -> None:
@@ -140,8 +157,6 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run(
-    which: Int[np.ndarray, "part"], values: Float[np.ndarray, "candidate joint field"]
-) -> Residuals:
+def _run(*job: Any) -> Residuals:
     assert _worker is not None, "_begin runs first"
-    return _worker.run(which, values)
+    return _worker.run(*job)

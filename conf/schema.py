@@ -99,9 +99,17 @@ class CalibrationConfig:
     geometry: bool = False
     inertias: list[str] = field(default_factory=list)
     payload: str | None = None
+    contacts: bool = False
+    contact_friction: list[str] = field(default_factory=list)
+    contact_mass: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Refuse what no fit could use."""
+        if (self.contact_friction or self.contact_mass) and not self.contacts:
+            raise ConfigError(
+                "calibration.contact_friction and calibration.contact_mass need "
+                "calibration.contacts=true"
+            )
         between("calibration.train_fraction", self.train_fraction, 0.1, 0.95)
         if self.folds:
             between("calibration.folds", self.folds, 2, 20)
@@ -232,6 +240,7 @@ class Config:
         self._check_recording()
         self.optics()
         self._check_split()
+        self._check_contacts()
         between("seed", self.seed, 0, 2**63 - 1)
         between("workers", self.workers, 1, 256)
 
@@ -270,6 +279,18 @@ class Config:
             raise ConfigError(
                 f"recording.train and recording.test choose by metadata with method=servo only, "
                 f"not with method={self.method.name}"
+            )
+
+    def _check_contacts(self) -> None:
+        fits = self.task in (Task.calibrate, Task.pipeline)
+        engine = self.calibration.cmaes_engine
+        if not (self.calibration.contacts and fits):
+            return
+        if self.method is not Method.cmaes or engine is not Engine.bullet:
+            raise ConfigError(
+                "calibration.contacts needs method=cmaes and calibration.cmaes_engine=bullet, "
+                f"since PyBullet alone knows contacts; found method={self.method.name} and "
+                f"calibration.cmaes_engine={engine.name}"
             )
 
     def split(self) -> Split:

@@ -180,7 +180,12 @@ def replay(session: Session, data: Prepared, scene: Scene, label: str) -> Replay
                 of = session.metrics.setdefault(f"rmse_{unit}_at_asked_cutoff", {})
                 of.setdefault(data.recording.name, {})[label] = off.tolist()
         if data.trajectory.q_command is not None:
-            dynamic = replay_dynamic(scene, data.trajectory, progress=report)
+            dynamic = replay_dynamic(
+                scene,
+                data.trajectory,
+                contacts=session.config.calibration.contacts,
+                progress=report,
+            )
             dynamic_error = rmse(dynamic, data.trajectory, use=data.heldout)
     if kinematic is None:
         session.note(

@@ -71,3 +71,43 @@ def slider(drive: Drive, *, armature: float, friction: Friction = SMOOTH) -> Art
 def pushed(robot: Articulation, block: Body, friction: float) -> Scene:
     """Return a robot with a block before it on a table."""
     return scene(robot, objects=(block,), static=(table(friction),))
+
+
+def stylus(tip: float, *, known: bool = True) -> Articulation:
+    """Return an arm that swings about z and lowers a ball, whose lowest point is at 1 cm + q.
+
+    Args:
+        tip: Friction of the ball.
+        known: False for the stage before a calibration: gains off by a fifth, no friction.
+    """
+    drives = (Drive(300.0, 12.0), Drive(2000.0, 90.0))
+    if not known:
+        drives = (Drive(360.0, 10.0), Drive(1700.0, 110.0))
+    inertial = Inertial(1.0, np.array([0.2, 0.0, 0.0]), np.diag([0.01, 0.03, 0.03]))
+    ball = Shape("/World/robot/pen/s", "sphere", np.eye(4), (0.03,))
+    at = pose(np.eye(3), np.array([0.4, 0.0, 0.04]))
+    base = Body("base", "/World/robot/base", np.eye(4), inertial)
+    boom = Body("boom", "/World/robot/boom", np.eye(4), inertial)
+    small = Inertial(0.4, np.zeros(3), np.eye(3) * 1e-3)
+    pen = rough(Body("pen", "/World/robot/pen", at, small, colliders=(ball,)), tip)
+    joints = tuple(
+        Joint(
+            name,
+            f"/World/robot/{name}",
+            kind,  # type: ignore[arg-type]
+            parent,
+            child,
+            X_PJ,
+            np.eye(4),
+            np.array([0.0, 0.0, 1.0]),
+            armature=rotor if known else 0.0,
+            friction=Friction(coulomb, viscous) if known else SMOOTH,
+            drive=drive,
+            delay_s=0.006 if known else 0.0,
+        )
+        for name, kind, parent, child, X_PJ, drive, rotor, coulomb, viscous in (
+            ("swing", "revolute", "base", "boom", np.eye(4), drives[0], 0.05, 0.3, 0.4),
+            ("lift", "prismatic", "boom", "pen", at, drives[1], 0.5, 1.0, 5.0),
+        )
+    )
+    return Articulation("robot", "/World/robot", (base, boom, pen), joints, fixed_base=True)

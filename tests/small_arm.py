@@ -1,10 +1,12 @@
 """A scene built by hand: a small arm, a table, a cube that can fall."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pinocchio
+from jaxtyping import Float
 
+from calibration.segments import FITTED
 from envs.frames import axis_angle, pose
 from envs.stage.scene import (
     Articulation,
@@ -19,6 +21,7 @@ from envs.stage.scene import (
 )
 from envs.stage.tree import Tree
 from envs.telemetry.trajectory import Trajectory
+from envs.world.actuators import ActuatorParameters
 from envs.world.replay import replay_dynamic
 
 GRAVITY = np.array([0.0, 0.0, -9.81])
@@ -117,6 +120,17 @@ def pinocchio_model(tree: Tree) -> pinocchio.Model:
         inertia = pinocchio.Inertia.FromDynamicParameters(tree.pi[i])
         model.appendBodyToJoint(k, inertia, pinocchio.SE3.Identity())
     return model
+
+
+def several(
+    actuators: ActuatorParameters, factors: Float[np.ndarray, "candidate joint 6"]
+) -> ActuatorParameters:
+    """Return candidates that differ from one robot by factors of what rollouts are asked for."""
+    values = {f.name: getattr(actuators, f.name) for f in fields(ActuatorParameters)}
+    found = {name: np.broadcast_to(value, factors.shape[:2]) for name, value in values.items()}
+    return ActuatorParameters(
+        **found | {name: values[name] * factors[..., k] for k, name in enumerate(FITTED)}
+    )
 
 
 def made_by_twin(

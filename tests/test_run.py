@@ -256,6 +256,8 @@ def test_report_stands_alone(pipeline: Path) -> None:
         (["resume=/no/such/run", "method=cmaes"], ["resume is /no/such/run", "cmaes_generations"]),
         (["method=newton"], ["method", "auto, torch, lm, cmaes"]),
         (["calibration.shared=[armatur]"], ["calibration.shared", "coulomb, viscous, armature"]),
+        (["calibration.contacts=true"], ["contacts needs method=cmaes", "found method=auto"]),
+        (["calibration.contact_friction=[top]"], ["need calibration.contacts=true"]),
         (["recording.train=[9,2]"], ["recording.train", "[0, 14.7]"]),
         (["recording.test=panda_unsia"], ["panda_unsia", "panda_unisa"]),
         (["recording.train=a", "recording.test=a"], ["recording.train", "share a"]),

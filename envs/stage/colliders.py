@@ -9,10 +9,11 @@ from scipy.spatial import QhullError
 
 from envs.errors import StageError
 from envs.frames import pose
-from envs.stage.attributes import applied, authored, number
+from envs.stage.attributes import authored
+from envs.stage.contact import read_contact
 from envs.stage.diagnostics import Diagnostics
 from envs.stage.geometry import gprim_shape
-from envs.stage.scene import Contact, Mesh, Shape
+from envs.stage.scene import Mesh, Shape
 
 _AS_IT_STANDS = ("none", "meshSimplification", "sdf")
 
@@ -28,7 +29,7 @@ def collider_shape(
         notes: Gets where it collides otherwise than the stage says.
         moves: Whether its body moves: an engine then takes nothing concave.
     """
-    shape = replace(gprim_shape(prim, A_BS), contact=_contact(prim))
+    shape = replace(gprim_shape(prim, A_BS), contact=read_contact(prim))
     kind = str(prim.GetTypeName())
     if kind in ("Cone", "Plane"):
         notes.add("approximated", prim, f"a {kind.lower()} is read as a mesh of flat faces")
@@ -73,21 +74,3 @@ def _bound(shape: Shape, mesh: Mesh, wanted: str) -> Shape:
     X_BS = shape.X_BS @ np.linalg.inv(X_box)
     size = (float(extents[0]), float(extents[1]), float(extents[2]))
     return replace(shape, kind="box", size=size, mesh=None, X_BS=X_BS)
-
-
-def _contact(prim: Any) -> Contact | None:
-    """Return the physics material bound to a collider; UsdPhysics' defaults are 0."""
-    from pxr import UsdShade
-
-    material, _ = UsdShade.MaterialBindingAPI(prim).ComputeBoundMaterial("physics")
-    if not material or "PhysicsMaterialAPI" not in applied(material.GetPrim()):
-        return None
-    values = [
-        number(material.GetPrim(), f"physics:{name}")
-        for name in ("staticFriction", "dynamicFriction", "restitution")
-    ]
-    if min(values) < 0 or not np.isfinite(values).all():
-        raise StageError(
-            f"{material.GetPath()}: friction and restitution must be 0 or more, found {values}"
-        )
-    return Contact(*values)

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from envs.errors import StageError, unknown
 from envs.frames import Pose, from_quaternion, to_quaternion
 from envs.stage.attributes import CUSTOM_DATA, JOINT_FIELDS, read_exact, write_exact
+from envs.stage.contact import write_friction
 from envs.stage.guard import asset_root, check_layers
 from envs.stage.joints import SIGNED
 from envs.stage.mass import six_numbers, write_inertial
@@ -157,6 +158,7 @@ def write_overrides(
     joints: Mapping[str, Mapping[str, Value]],
     bodies: Mapping[str, Mapping[str, InertialValue]] | None = None,
     frames: Mapping[str, FrameValue] | None = None,
+    friction: Mapping[str, Value] | None = None,
     metadata: Mapping[str, str | float | int] | None = None,
 ) -> Path:
     """Write identified values as a layer of `over`s that goes above `stage`.
@@ -171,6 +173,8 @@ def write_overrides(
         joints: Joint name → field (one of OVERRIDABLE) → value.
         bodies: Body name → {"inertial": value}.
         frames: Joint name → how its frame in the parent moves.
+        friction: Body name → friction of all its colliders, at rest and in sliding. It goes to a
+            physics material of the body's own, so that others which share its old one keep it.
         metadata: Goes to the layer's customLayerData["twin"]: hashes, versions, date.
 
     Returns:
@@ -182,8 +186,8 @@ def write_overrides(
     """
     from pxr import Sdf, Usd
 
-    robot, usd = read_stage(stage).robot, open_stage(stage)
-    units = read_units(usd, str(stage))
+    scene, usd = read_stage(stage), open_stage(stage)
+    robot, units = scene.robot, read_units(usd, str(stage))
     layer = Sdf.Layer.CreateAnonymous(".usda")
     usd.GetSessionLayer().subLayerPaths.append(layer.identifier)
     usd.SetEditTarget(Usd.EditTarget(layer))
@@ -193,7 +197,7 @@ def write_overrides(
         for field, value in fields.items():
             _write_field(prim, joint, field, value, units)
     transforms = Transforms(units)
-    named = {body.name: body for body in robot.bodies}
+    named = {body.name: body for body in (*robot.bodies, *scene.objects, *scene.static)}
     for name, frame in (frames or {}).items():
         joint = robot.joint(name)
         _write_frame(_target(usd, joint.prim), joint, named[joint.child].prim, frame, transforms)
@@ -205,6 +209,14 @@ def write_overrides(
             if key != "inertial":
                 raise StageError(unknown("quantity", key, ["inertial"], where="a body"))
             _write_body(prim, name, inertial, transforms)
+    for name, value in (friction or {}).items():
+        if name not in named:
+            raise StageError(unknown("body", name, named, where="the stage"))
+        below = [b for b, body in named.items() if body.prim.startswith(f"{named[name].prim}/")]
+        if below:
+            raise StageError(f"the friction of '{name}' would be that of {', '.join(below)} too")
+        attribute = write_friction(_target(usd, named[name].prim), named[name], value.value)
+        _annotate(attribute, value.std, value.method, value.n)
 
     layer.customLayerData = {CUSTOM_DATA: dict(metadata or {})}
     _export(layer, usd, path)

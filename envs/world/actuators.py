@@ -102,6 +102,10 @@ class ActuatorParameters:
             delay_s=np.array([j.delay_s for j in found]),
         )
 
+    def of(self, candidates: Int[np.ndarray, "pick"]) -> Self:
+        """Return the parameters of some of the candidates, which are their leading axis."""
+        return type(self)(**{f.name: getattr(self, f.name)[candidates] for f in fields(self)})
+
     @property
     def friction(self) -> JointFriction:
         """The part of them that is friction."""

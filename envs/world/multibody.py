@@ -13,6 +13,8 @@ from envs.frames import Pose, inverse, pose
 from envs.stage.scene import MASSLESS, Articulation, Freedom, Inertial, Shape
 from envs.stage.tree import Tree, inertial_parameters, to_inertial
 
+UNSAID_FRICTION = 0.25
+"""Of a body without a physics material: `touches` would make PyBullet's own 0.5 of it."""
 _LEVER_M = 0.1
 """Between points that stand for a hinge: a gap of 10 µm there is a turn of 0.1 mrad."""
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from pxr import Sdf
 
+from assets.catalog import SCENES
+from calibration.contacts import Touch
 from calibration.coordinates import Coordinates
 from calibration.layer import for_another, write_calibration
 from calibration.result import INERTIAL, CalibrationResult, Parameter
@@ -15,7 +17,7 @@ from envs.errors import StageError
 from envs.stage.layers import write_rig
 from envs.stage.library import robot_asset
 from envs.stage.reader import read_stage
-from envs.stage.scene import Inertial
+from envs.stage.scene import Contact, Inertial, Scene
 from envs.stage.tree import reduce_tree
 from envs.world.actuators import ActuatorParameters
 
@@ -135,7 +137,42 @@ def test_a_payload_is_in_the_layer_and_the_replay_carries_it(robot: Path, tmp_pa
     layer = write_calibration(tmp_path / "calibration.usda", nominal, result)
     rig = write_rig(tmp_path / "rig.usda", scene=None, robot=robot, sublayers=[layer])
     calibrated = reduce_tree(read_stage(rig).robot, names, scene.gravity_mps2)
-    _, searched = unknowns.robots(z[None])
+    searched = unknowns.robots(z[None]).pi
     # What the search rolled out is what the stage says: mass, place, and the point's inertia.
     np.testing.assert_allclose(calibrated.pi, searched[0], rtol=1e-9, atol=1e-12)
     assert calibrated.pi[-1, 0] == pytest.approx(tree.pi[-1, 0] + 1.2)
+
+
+def test_friction_and_mass_of_what_is_touched_are_in_the_layer(robot: Path, tmp_path: Path) -> None:
+    nominal = write_rig(tmp_path / "nominal.usda", scene=SCENES["tabletop"], robot=robot)
+    before = read_stage(nominal)
+    touch = Touch(before, ("cube_red", "top", "panda_link7"), ("cube_red",))
+    values = np.array([0.123456789, 0.7, 0.9, 0.2])
+    result = CalibrationResult(
+        parameters={
+            name: Parameter(value, 0.1 * value, 0.0, unit, "cmaes", n=7)
+            for name, value, unit in zip(touch.names(), values, touch.units(), strict=True)
+        },
+        covariance=np.zeros((4, 4)),
+        inertials=touch.inertials(values),
+    )
+    layer = write_calibration(tmp_path / "calibration.usda", nominal, result)
+    rig = write_rig(tmp_path / "rig.usda", scene=SCENES["tabletop"], robot=robot, sublayers=[layer])
+    after, expected = read_stage(rig), touch.changed(values)
+
+    def contacts(scene: Scene) -> dict[str, list[Contact | None]]:
+        bodies = (*scene.robot.bodies, *scene.objects, *scene.static)
+        return {body.name: [s.contact for s in body.colliders] for body in bodies}
+
+    # To the last bit, and only of these bodies: others keep the material that they shared.
+    assert contacts(after) == contacts(expected)
+    changed = {name for name, own in contacts(after).items() if own != contacts(before)[name]}
+    assert changed == {"cube_red", "top", "panda_link7"}
+    cube = {body.name: body.inertial for body in after.objects}["cube_red"]
+    assert cube.mass_kg == 0.2
+    np.testing.assert_allclose(cube.inertia_kgm2, expected.objects[0].inertial.inertia_kgm2)
+    opened = Sdf.Layer.FindOrOpen(str(layer))
+    said = opened.GetAttributeAtPath("/World/twin_contacts/cube_red.physics:dynamicFriction")
+    assert said.customData["twin"]["standard_deviation"] == pytest.approx(0.0123456789)
+    mass = opened.GetAttributeAtPath("/World/objects/cube_red.physics:mass")
+    assert mass.customData["twin"]["standard_deviation"] == pytest.approx(0.02)

@@ -9,7 +9,7 @@ from calibration.segments import BIN_S, FITTED, Segments, cut_segments, rollout_
 from envs.errors import CalibrationError, RecordingError, StageError
 from envs.telemetry.trajectory import Trajectory
 from envs.world.bullet import BulletWorld
-from tests.small_arm import arm, arm_joints, made_by_twin, scene
+from tests.small_arm import arm, arm_joints, made_by_twin, scene, several
 
 N = 2
 NOISE = {"q": 2e-4, "qd": 2e-3, "tau": 0.05}
@@ -26,7 +26,8 @@ def run(segments: Segments, values: np.ndarray) -> np.ndarray:
     with BulletWorld(
         segments.scene, joints=segments.joints, copies=copies, colliders=False
     ) as world:
-        return rollout_residuals(segments, world, which, values)
+        drives = several(segments.actuators, values / truth(segments))
+        return rollout_residuals(segments, world, which, drives)
 
 
 def truth(segments: Segments) -> np.ndarray:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.segments import FITTED, Segments, cut_segments
+from calibration.segments import Segments, cut_segments
 from calibration.workers import evaluation
-from tests.small_arm import arm, arm_joints, made_by_twin, scene
+from tests.small_arm import arm, arm_joints, made_by_twin, scene, several
 
 ROOT = Path(__file__).resolve().parents[2]
 NOISE = {"q": 2e-4, "qd": 2e-3, "tau": 0.05}
@@ -25,13 +25,12 @@ def small_segments() -> Segments:
 
 
 def test_workers_change_no_bit_of_the_residuals() -> None:
-    segments = small_segments()
-    true = np.stack([getattr(segments.actuators, name) for name in FITTED], axis=-1)
-    values = true * np.random.default_rng(0).uniform(0.8, 1.2, (7, 2, 6))
+    segments, rng = small_segments(), np.random.default_rng(0)
+    drives = several(segments.actuators, rng.uniform(0.8, 1.2, (7, 2, 6)))
     with evaluation(segments, candidates=3, workers=1) as evaluate:
-        alone = evaluate(values)
+        alone = evaluate(drives)
     with evaluation(segments, candidates=3, workers=2) as evaluate:
-        shared = evaluate(values)
+        shared = evaluate(drives)
     assert alone.shape == (7, 3, 40, 2, 3)
     np.testing.assert_array_equal(alone, shared)
 
@@ -39,16 +38,16 @@ def test_workers_change_no_bit_of_the_residuals() -> None:
 ENDLESS = """
 import sys
 from tests.calibration.test_workers import small_segments
-from calibration.segments import FITTED
+from tests.small_arm import several
 from calibration.workers import evaluation
 import numpy as np
 
 if __name__ == "__main__":
     segments = small_segments()
-    true = np.stack([getattr(segments.actuators, name) for name in FITTED], axis=-1)
+    true = several(segments.actuators, np.ones((4, 2, 6)))
     with evaluation(segments, candidates=4, workers=2) as evaluate:
         while True:
-            evaluate(np.repeat(true[None], 4, axis=0))
+            evaluate(true)
             print("rolled", flush=True)
 """
 
