@@ -78,9 +78,10 @@ def stylus(tip: float, *, known: bool = True) -> Articulation:
 
     Args:
         tip: Friction of the ball.
-        known: False for the stage before a calibration: gains off by a fifth, no friction.
+        known: False for the stage before a calibration: gains off by a fifth, friction and rotors
+            by half, and no delay.
     """
-    drives = (Drive(300.0, 12.0), Drive(2000.0, 90.0))
+    drives, part = (Drive(300.0, 12.0), Drive(2000.0, 90.0)), 1.0 if known else 0.5
     if not known:
         drives = (Drive(360.0, 10.0), Drive(1700.0, 110.0))
     inertial = Inertial(1.0, np.array([0.2, 0.0, 0.0]), np.diag([0.01, 0.03, 0.03]))
@@ -100,8 +101,8 @@ def stylus(tip: float, *, known: bool = True) -> Articulation:
             X_PJ,
             np.eye(4),
             np.array([0.0, 0.0, 1.0]),
-            armature=rotor if known else 0.0,
-            friction=Friction(coulomb, viscous) if known else SMOOTH,
+            armature=part * rotor,
+            friction=Friction(part * coulomb, part * viscous),
             drive=drive,
             delay_s=0.006 if known else 0.0,
         )
