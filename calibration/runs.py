@@ -98,7 +98,7 @@ def one_run(scene: Scene, trajectory: Trajectory) -> Segments:
     signals, values = signals_of(trajectory)
     part = slice(skipped, skipped + bins * width)
     means = values[part].reshape(bins, width, *values.shape[1:]).mean(axis=1)
-    whole = trajectory.measured[part].reshape(bins, width).all(axis=1)
+    whole = np.asarray(trajectory.measured[part].reshape(bins, width).all(axis=1))
     return starting_at(
         np.zeros(1, int),
         scene=scene,

@@ -51,7 +51,7 @@ class Search:
     @property
     def size(self) -> int:
         """Its dimensions."""
-        return self.coordinates.stop - self.coordinates.start
+        return int(self.coordinates.stop - self.coordinates.start)
 
 
 def searches_of(unknowns: Unknowns) -> list[Search]:

@@ -1,4 +1,4 @@
-"""Friction of what a robot slides over is found beside its drives, and only if it is touched."""
+"""Searches for what a robot touches: where they start, what they refuse, and the same bits."""
 
 import json
 from dataclasses import replace
@@ -9,16 +9,12 @@ import numpy as np
 import pytest
 
 from calibration.contacts import Touch
-from calibration.evolution import fit_cmaes
+from calibration.evolution import POLISH_TOUCHING, fit_cmaes
 from envs.errors import CalibrationError
 from envs.stage.scene import Contact, Drive, Friction, Scene
 from envs.telemetry.trajectory import Trajectory
 from envs.world.replay import replay_dynamic
 from tests.pusher import BLOCK_KG, block, pushed, slider, table
-
-JOINTS = ("swing", "lift")
-FRICTION = 0.5
-NOISE = {"q": 1e-4, "qd": 1e-3, "tau": 0.05}
 
 
 def pushing() -> tuple[Scene, Trajectory]:
@@ -33,7 +29,10 @@ def pushing() -> tuple[Scene, Trajectory]:
     return built, replace(moved, q=moved.q + 1e-4 * noise[0], tau=moved.tau + 0.05 * noise[1])
 
 
-def test_neither_workers_nor_an_interruption_change_a_bit(tmp_path: Path) -> None:
+def test_neither_workers_nor_an_interruption_change_a_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(POLISH_TOUCHING, "rounds", 1)
     built, recorded = pushing()
     kept = tmp_path / "generations.json"
     settings: dict[str, Any] = {
