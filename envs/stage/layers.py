@@ -138,7 +138,6 @@ def write_rig(
 
     with _whole(path) as temporary:
         stage = new_stage(temporary, "World")
-        stage.GetRootLayer().subLayerPaths = [asset(layer) for layer in below]
         stage.DefinePrim("/World", "Xform")
         if scene is None:
             UsdPhysics.Scene.Define(stage, "/World/physics")
@@ -146,6 +145,8 @@ def write_rig(
         # Explicit, so that it takes the place of the scene's own robot instead of joining it.
         mounted.GetReferences().SetReferences([Sdf.Reference(asset(robot))])
         mounted.GetPayloads().SetPayloads([])
+        # Last: the scene's own robot, which may never have been built, is not even looked for.
+        stage.GetRootLayer().subLayerPaths = [asset(layer) for layer in below]
         stage.GetRootLayer().Save()
         open_stage(temporary)
     return path

@@ -244,6 +244,19 @@ def test_a_rig_replaces_the_scene_s_own_robot(panda: Path, tmp_path: Path) -> No
     assert "panda.usda" not in files
 
 
+def test_a_scene_s_own_robot_need_not_be_there(
+    panda: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is only built when somebody asks for it; USD would warn of it on the terminal."""
+    text = SCENES["tabletop"].read_text()
+    scene = tmp_path / "scene.usda"
+    scene.write_text(text.replace("../robots/panda/panda.usda", "./never_built.usda"))
+    assert text != scene.read_text()
+    rig = write_rig(tmp_path / "rig.usda", scene=scene, robot=panda)
+    assert read_stage(rig).robot.prim == ROBOT
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_rig_without_a_scene_has_gravity_and_nothing_else(bare: Path) -> None:
     scene = read_stage(bare)
     assert scene.robot.prim == ROBOT
