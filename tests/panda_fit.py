@@ -12,37 +12,24 @@ from envs.stage.tree import Tree, reduce_tree
 from envs.telemetry.trajectory import Trajectory
 from envs.world.actuators import ActuatorParameters
 from tests.envs.telemetry.tiny import PANDA
+from tests.panda_motion import HOME, SHAPE, command
 from tests.true_panda import true_panda
 
 STEPS, DT_S = 10_000, 1e-3
-HOME = np.array([0.0, -0.5, 0.0, -2.0, 0.0, 1.6, 0.7])
 NOISE = {"q": 2e-4, "qd": 2e-3, "tau": 0.3}
 BODY = "panda_hand"
 PAYLOAD = np.array([1.0, 0.03, -0.02, 0.06])
 """Mass, kg, and place in the hand, m."""
+LEAST_NM, MOST_NM = 0.35, 1.5
+"""Coulomb friction lies evenly between these."""
 FREE = ("coulomb", "viscous", "stiffness", "damping", "delay_s")
 
 
-def excitation(rng: np.random.Generator) -> np.ndarray:
-    """Return 10 s of commands (rad): slow all the time, fast in bursts, within the Panda's limits.
-
-    Coulomb and viscous friction are told apart where a joint is now slow and now fast.
-    """
-    t = np.arange(STEPS + 1)[:, None] * DT_S
-    omega = 2 * np.pi * rng.uniform([0.15, 0.8, 1.2], [0.3, 1.2, 1.8], (7, 3))
-    phase = rng.uniform(0, 2 * np.pi, (7, 3))
-    burst = np.clip(np.sin(2 * np.pi * t / 3 + rng.uniform(0, 2 * np.pi, 7)), 0, 1) ** 2
-    part = np.stack([np.ones_like(burst), burst, burst], axis=-1) * [0.3, 1.0, 1.0]
-    x = np.minimum(t, 1)
-    ramp = x**3 * (10 - 15 * x + 6 * x**2)
-    return np.asarray(HOME + ramp * (part / omega * np.sin(omega * t[..., None] + phase)).sum(-1))
-
-
-def with_payload(tree: Tree) -> Tree:
+def with_payload(tree: Tree, payload: np.ndarray = PAYLOAD) -> Tree:
     """Return the tree whose hand holds the payload."""
     link = next(i for i, group in enumerate(tree.groups) if BODY in group)
     X_LB = tree.groups[link][BODY]
-    m, c = PAYLOAD[0], X_LB[:3, :3] @ PAYLOAD[1:] + X_LB[:3, 3]
+    m, c = payload[0], X_LB[:3, :3] @ payload[1:] + X_LB[:3, 3]
     inertia = m * (c @ c * np.eye(3) - np.outer(c, c))
     pi = tree.pi.copy()
     pi[link] += [m, *m * c, *inertia[[0, 0, 1, 0, 1, 2], [0, 1, 1, 2, 2, 2]]]
@@ -83,7 +70,7 @@ def case(seed: int, *, stribeck: bool = False) -> Case:
     """Return 10 s of a Panda with a payload, made by the fast twin, with noise on all signals.
 
     Args:
-        seed: Of frictions, motion and noise.
+        seed: Of frictions and noise.
         stribeck: Whether the robot has the sample's excess at low speed, which a fit knows not.
     """
     rng = np.random.default_rng(seed)
@@ -91,18 +78,18 @@ def case(seed: int, *, stribeck: bool = False) -> Case:
         true_panda(),
         friction=lambda j: replace(
             j.friction,
-            coulomb=float(rng.uniform(0.8, 1.5)),
+            coulomb=float(rng.uniform(LEAST_NM, MOST_NM)),
             stribeck=j.friction.stribeck * stribeck,
         ),
     )
     parameters = ActuatorParameters.from_joints(scene.robot, PANDA)
     tree = with_payload(reduce_tree(scene.robot, PANDA, scene.gravity_mps2))
-    command = excitation(rng)
-    stretches = Stretches(command, np.zeros(1, int), STEPS, HOME[None], np.zeros((1, 7)))
+    commands = command(SHAPE, DT_S)
+    stretches = Stretches(commands, np.zeros(1, int), STEPS, HOME[None], np.zeros((1, 7)))
     rolled = FastTwin(tree, dt_s=DT_S).roll(parameters, stretches)
     signals = {k: getattr(rolled, k)[0, 0] + rng.normal(0, s, (STEPS, 7)) for k, s in NOISE.items()}
     trajectory = Trajectory(
-        np.arange(STEPS) * DT_S, tuple(PANDA), q_command=command[:STEPS], **signals
+        np.arange(STEPS) * DT_S, tuple(PANDA), q_command=commands[:STEPS], **signals
     )
     own = np.stack([getattr(parameters, name) for name in FITTED if name in FREE], axis=-1)
     return Case(trajectory, believed(scene), np.concatenate([own.ravel(), PAYLOAD]))

@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from calibration.levenberg import least_squares
 from calibration.result import CalibrationResult
@@ -16,7 +17,8 @@ from envs.stage.tree import reduce_tree
 from envs.telemetry.trajectory import Trajectory
 from envs.world.dynamics import inverse_dynamics
 from envs.world.replay import replay_dynamic
-from tests import panda_fit
+from tests import panda_design, panda_fit
+from tests.panda_motion import SHAPE, command
 from tests.small_arm import arm, arm_joints, made_by_twin, scene
 
 N = 2
@@ -354,10 +356,25 @@ def fit_panda(case: panda_fit.Case) -> CalibrationResult:
     )
 
 
+def test_the_motion_stays_within_the_limits_and_tells_what_is_asked_of_a_fit() -> None:
+    twin = panda_design.Twin(panda_fit.DT_S)
+    commands = command(SHAPE, panda_fit.DT_S)
+    bounds, torque = twin.deviations(commands)
+    assert twin.beyond(commands, torque) == 0
+    before, _ = twin.deviations(command(panda_design.START, panda_fit.DT_S))
+    found, start = (max(b[n] / a for n, a in panda_design.ASKED.items()) for b in (bounds, before))
+    # A root mean square of errors of 7 joints of 24 robots varies by 1/√336 of itself.
+    assert found < 1 - 1 / np.sqrt(336)
+    assert found < start
+
+
 @pytest.mark.slow
-def test_eight_pandas_are_recovered_and_the_intervals_hold() -> None:
-    """33 parameters, 264 intervals, from 10 s of each; figures in docs/calibration.md."""
-    cases = [panda_fit.case(seed) for seed in range(8)]
+def test_pandas_are_recovered_and_the_intervals_hold() -> None:
+    """33 parameters from 10 s of each; figures in docs/calibration.md.
+
+    24 robots: of 8 the root mean square error of Coulomb friction varies by a tenth.
+    """
+    cases = [panda_fit.case(seed) for seed in range(24)]
     off, std, taken, results = [], [], [], []
     for case in cases:
         begun = time.process_time()
@@ -382,10 +399,10 @@ def test_eight_pandas_are_recovered_and_the_intervals_hold() -> None:
         return float(np.sqrt(((error / (true if relative else 1.0))[:, at] ** 2).mean()))
 
     figures = {
-        n: rms(n)
-        for n in ("coulomb", "viscous", "stiffness", "drive.damping", "delay_s", "payload.mass")
+        n: rms(n) for n in ("coulomb", "viscous", "stiffness", "damping", "delay_s", "payload.mass")
     }
     figures |= {
+        "coulomb_nm": rms("coulomb", relative=False),
         "com_m": rms("payload.com", relative=False),
         "coverage": float(covered.mean()),
         "cpu_s": max(taken),
@@ -393,19 +410,16 @@ def test_eight_pandas_are_recovered_and_the_intervals_hold() -> None:
     }
     print(figures)
     assert covered.size >= 200 and 0.93 <= covered.mean() <= 0.97
-    limits = {
-        "coulomb": 0.005,
-        "viscous": 0.03,
-        "stiffness": 0.002,
-        "drive.damping": 0.002,
-        "delay_s": 0.01,
-        "payload.mass": 0.005,
-        "com_m": 0.001,
-        "rollouts": 250.0,
-    }
+    limits = panda_design.ASKED | {"rollouts": 250.0}
     for name, limit in limits.items():
         assert figures[name] <= limit, name
     assert figures["cpu_s"] < 10.0
+    # No fit is better than the Cramér-Rao bound, and this one is no worse, but for chance.
+    bounds, _ = panda_design.Twin(panda_fit.DT_S).deviations(command(SHAPE, panda_fit.DT_S))
+    bound_nm = bounds["coulomb"] * np.sqrt(panda_fit.LEAST_NM * panda_fit.MOST_NM)
+    count = 7 * len(cases)
+    least, most = np.sqrt(chi2.interval(0.999, count) / np.array(count))
+    assert least < figures["coulomb_nm"] / bound_nm < most
 
 
 @pytest.mark.slow
