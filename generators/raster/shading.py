@@ -347,11 +347,12 @@ def shade(
             )  # fmt: skip
             first = start + row * views.width + left
             if knotted:
-                paint = looks.paints[view, look.instance]
                 for aside in range(0, wide, CELL):
                     paint_cell(
-                        light, aside // 2, looks.texels, pattern.base, paint.base_image >= 0,
-                        pattern.pattern, paint.pattern_image >= 0, pattern.s_form, pattern.t_form,
+                        light, aside // 2, looks.texels,
+                        pattern.base, look.paint.base_image >= 0,
+                        pattern.pattern, look.paint.pattern_image >= 0,
+                        pattern.s_form, pattern.t_form,
                         left + aside, top, first + aside, views.width, depth,
                         looks.to_srgb, STEPS / LIGHT_RANGE, STEPS, rgb,
                     )  # fmt: skip
