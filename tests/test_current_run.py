@@ -61,6 +61,7 @@ def describe(folder: Path, name: str, **said: object) -> None:
     OmegaConf.save(OmegaConf.create(described), folder / name)
 
 
+@pytest.mark.slow
 def test_gains_are_found_written_and_used_by_replays(folder: Path) -> None:
     describe(folder, "mine.yaml", drive_gain=[0, 12.0, 0, 0, 0, 0, 0], drive_gain_std=[0])
     code, out, err = run("task=calibrate", "recording=mine.yaml", "hydra.run.dir=run", cwd=folder)

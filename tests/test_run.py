@@ -167,9 +167,7 @@ def test_another_robots_recording_judges(tmp_path: Path) -> None:
         tmp_path / "run",
         "recording=panda_gaz2019",
         "method=torch",
-        "recording.train=[0,10]",
         "recording.test=panda_unisa",
-        "force=true",
     )
     assert code == 0, err
     assert "held out: panda_unisa" in out
@@ -177,10 +175,13 @@ def test_another_robots_recording_judges(tmp_path: Path) -> None:
     assert metrics["judged_on"] == ["panda_unisa"]
     fit = metrics["methods"]["torch"]["metrics"]
     assert "heldout_rmse_nm" not in fit
-    assert len(metrics["heldout_rmse_nm"]) == 7
+    # What plain least squares reaches there; offsets and springs are an individual's own.
+    plain = np.array([0.296, 0.446, 0.236, 0.699, 0.155, 0.219, 0.063])
+    assert (np.array(metrics["heldout_rmse_nm"]) < plain).sum() >= 5
+    assert metrics["infeasible_links"] == 0
     written = json.loads((tmp_path / "run" / "calibration.json").read_text())
     start, end = written["provenance"]["train_s"]
-    assert (start, end) == (pytest.approx(0.3, abs=0.01), pytest.approx(10, abs=0.01))
+    assert start == pytest.approx(0.3, abs=0.01) and end > 20
 
 
 def heldout_nm(folder: Path, *overrides: str) -> np.ndarray:
@@ -197,14 +198,6 @@ def test_a_panda_is_explained_as_well_as_by_plain_least_squares(tmp_path: Path) 
     plain = np.array([0.299, 0.213, 0.264, 0.184, 0.141, 0.098, 0.071])
     split = "calibration.train_fraction=0.6"
     assert (heldout_nm(tmp_path / "run", split, "calibration.loss=squares") <= plain).all()
-
-
-def test_another_panda_is_explained_better_than_by_plain_least_squares(tmp_path: Path) -> None:
-    if not (SHARED / "panda_gaz2019").is_dir():
-        pytest.skip(f"{SHARED} does not hold panda_gaz2019")
-    plain = np.array([0.296, 0.446, 0.236, 0.699, 0.155, 0.219, 0.063])
-    across = ("recording=panda_gaz2019", "recording.test=panda_unisa")
-    assert (heldout_nm(tmp_path / "run", *across) < plain).sum() >= 5
 
 
 def test_pipeline_data_set_loads_and_its_boxes_are_the_extent_of_its_masks(pipeline: Path) -> None:

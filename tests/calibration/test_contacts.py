@@ -29,6 +29,7 @@ def pushing() -> tuple[Scene, Trajectory]:
     return built, replace(moved, q=moved.q + 1e-4 * noise[0], tau=moved.tau + 0.05 * noise[1])
 
 
+@pytest.mark.slow
 def test_neither_workers_nor_an_interruption_change_a_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
