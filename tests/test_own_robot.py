@@ -131,14 +131,8 @@ def test_a_urdf_and_a_log_are_enough(own: tuple[Path, str]) -> None:
     assert (folder / "out" / "calibration.usda").is_file()
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        pytest.param("lm"),
-        pytest.param("auto", marks=pytest.mark.slow),
-        pytest.param("cmaes", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["lm", "auto", "cmaes"])
 def test_its_drives_are_found_from_rollouts(
     own: tuple[Path, str], tmp_path: Path, method: str
 ) -> None:
