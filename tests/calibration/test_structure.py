@@ -7,7 +7,8 @@ import pytest
 
 from calibration.gradient import fit_torque
 from calibration.structure import TERMS, candidates, margins, simplest, words
-from envs.stage.tree import reduce_tree
+from envs.stage.scene import Joint
+from envs.stage.tree import Tree, reduce_tree
 from envs.telemetry.filtering import Motion, motion
 from envs.telemetry.trajectory import Trajectory
 from envs.world.sensing import sensor_torque
@@ -46,6 +47,20 @@ def test_the_simplest_within_one_standard_error_of_the_gain_is_taken() -> None:
     np.testing.assert_allclose(margins(scores), [0, 0.1 / 3, 0.1 / 3], atol=1e-12)
 
 
+def swung(
+    rng: np.random.Generator, tree: Tree, joints: list[Joint], *, samples: int, noise_nm: float
+) -> tuple[Motion, np.ndarray]:
+    """Motion and raw torque of joints that follow a sum of five sines, 1000 samples a second."""
+    t = np.arange(samples) * 1e-3
+    w, phase = rng.uniform(0.5, 5, (5, 3)), rng.uniform(0, 6, (5, 3))
+    angle = t[:, None, None] * w + phase
+    q, qd = np.sin(angle).sum(axis=1) * 0.3, (w * np.cos(angle)).sum(axis=1) * 0.3
+    qdd = -(w**2 * np.sin(angle)).sum(axis=1) * 0.3
+    tau = sensor_torque(tree, joints, q, qd, qdd, 1e-3)
+    tau += rng.normal(size=tau.shape) * noise_nm
+    return motion(Trajectory(t_s=t, joints=tree.joints, q=q, qd=qd, tau=tau)), tau
+
+
 def excited(seed: int, *, noise_nm: float) -> tuple[Motion, np.ndarray]:
     """Motion and raw torque of a small arm.
 
@@ -59,14 +74,7 @@ def excited(seed: int, *, noise_nm: float) -> tuple[Motion, np.ndarray]:
     for j, excess in enumerate((0.0, 0.0, 0.8)):
         friction = replace(joints[j].friction, stribeck=excess, stribeck_velocity=0.1)
         joints[j] = replace(joints[j], friction=friction)
-    t = np.arange(16_000) * 1e-3
-    w, phase = rng.uniform(0.5, 5, (5, 3)), rng.uniform(0, 6, (5, 3))
-    angle = t[:, None, None] * w + phase
-    q, qd = np.sin(angle).sum(axis=1) * 0.3, (w * np.cos(angle)).sum(axis=1) * 0.3
-    qdd = -(w**2 * np.sin(angle)).sum(axis=1) * 0.3
-    tau = sensor_torque(tree, joints, q, qd, qdd, 1e-3)
-    tau += rng.normal(size=tau.shape) * noise_nm
-    return motion(Trajectory(t_s=t, joints=tree.joints, q=q, qd=qd, tau=tau)), tau
+    return swung(rng, tree, joints, samples=16_000, noise_nm=noise_nm)
 
 
 def test_planted_terms_are_found_and_no_others() -> None:
@@ -133,14 +141,7 @@ def test_friction_that_would_drive_a_joint_is_not_fitted() -> None:
     for j, (viscous, asymmetry) in enumerate(((0.3, 0.0), (0.2, 0.6), (0.5, 0.3))):
         friction = replace(joints[j].friction, viscous=viscous, asymmetry=asymmetry, stribeck=0.0)
         joints[j] = replace(joints[j], friction=friction)
-    t = np.arange(12_000) * 1e-3
-    w, phase = rng.uniform(0.5, 5, (5, 3)), rng.uniform(0, 6, (5, 3))
-    angle = t[:, None, None] * w + phase
-    q, qd = np.sin(angle).sum(axis=1) * 0.3, (w * np.cos(angle)).sum(axis=1) * 0.3
-    qdd = -(w**2 * np.sin(angle)).sum(axis=1) * 0.3
-    tau = sensor_torque(tree, joints, q, qd, qdd, 1e-3)
-    tau += rng.normal(size=tau.shape) * 0.02
-    moved = motion(Trajectory(t_s=t, joints=tree.joints, q=q, qd=qd, tau=tau))
+    moved, _ = swung(rng, tree, joints, samples=12_000, noise_nm=0.02)
     found = fit_torque(scene(truth), moved, train=moved.t_s < 9.0, heldout=moved.t_s >= 9.5)
     told = found.metrics["structure"]
     chosen = {joint: of["chosen"].removeprefix("coulomb and viscous") for joint, of in told.items()}
