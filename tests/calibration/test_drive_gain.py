@@ -33,6 +33,7 @@ from tests.calibration.test_fit_torque import (
     told,
     with_vertical_first_axis,
 )
+from tests.calibration.test_torque_model import assert_derivatives
 from tests.envs.telemetry.tiny import PANDA, shipped
 from tests.small_arm import GRAVITY, arm, arm_joints
 
@@ -266,15 +267,7 @@ def test_derivatives_with_gains_agree_with_finite_differences(truth: Articulatio
     p = np.concatenate([tree.pi.ravel(), fields.ravel(), rng.normal(size=3) * 0.3])
     m = recorded(truth, rng)
     prior = model_prior(model, joints, m, m.use)
-    D, of, gradient = model.derivative(p), model.values(p)[1], prior.gradient(p)
-    for k, unit in enumerate(np.eye(len(p))):
-        plus, minus = model.move(p, step * unit), model.move(p, -step * unit)
-        change = model.coefficients(plus) - model.coefficients(minus)
-        np.testing.assert_allclose(D[:, k], change / (2 * step), atol=1e-7)
-        change = model.values(plus)[0] - model.values(minus)[0]
-        np.testing.assert_allclose(of[:, k], change / (2 * step), atol=1e-6)
-        slope = (prior.cost(plus) - prior.cost(minus)) / (2 * step)
-        assert gradient[k] == pytest.approx(slope / 2, rel=1e-5, abs=1e-6)
+    assert_derivatives(model, prior, p, step=step, values_atol=1e-6)
 
     # And columns times coefficients are the torque that the fitted robot takes, over the ratios.
     regression = build_regression(tree, m, m.use, 10.0, by_joint=True)

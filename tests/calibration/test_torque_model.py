@@ -14,7 +14,7 @@ from calibration.regression import (
     stribeck_weights,
 )
 from calibration.torque_model import FIELDS, TorqueModel, model_torque, torque_near
-from calibration.torque_prior import INERTIA_WIDTH, model_prior
+from calibration.torque_prior import INERTIA_WIDTH, Prior, model_prior
 from envs.errors import CalibrationError
 from envs.stage.tree import reduce_tree
 from envs.telemetry.filtering import Motion, lowpass
@@ -54,18 +54,25 @@ def a_point() -> np.ndarray:
     return MODEL.move(p, np.concatenate([RNG.normal(size=30) * 0.1, np.zeros(3 * len(FIELDS))]))
 
 
+def assert_derivatives(
+    model: TorqueModel, prior: Prior, p: np.ndarray, *, step: float, values_atol: float
+) -> None:
+    """Hold coefficients', values' and the prior's derivatives against central differences."""
+    D, of, gradient = model.derivative(p), model.values(p)[1], prior.gradient(p)
+    for k, unit in enumerate(np.eye(len(p))):
+        plus, minus = model.move(p, step * unit), model.move(p, -step * unit)
+        change = model.coefficients(plus) - model.coefficients(minus)
+        np.testing.assert_allclose(D[:, k], change / (2 * step), atol=1e-7)
+        change = model.values(plus)[0] - model.values(minus)[0]
+        np.testing.assert_allclose(of[:, k], change / (2 * step), atol=values_atol)
+        slope = (prior.cost(plus) - prior.cost(minus)) / (2 * step)
+        assert gradient[k] == pytest.approx(slope / 2, rel=1e-5, abs=1e-6)
+
+
 def test_derivatives_agree_with_finite_differences() -> None:
     p = a_point()
     prior = model_prior(MODEL, JOINTS, some_motion(), np.ones(4000, bool))
-    D, of, gradient = MODEL.derivative(p), MODEL.values(p)[1], prior.gradient(p)
-    for k, unit in enumerate(np.eye(len(p))):
-        plus, minus = MODEL.move(p, STEP * unit), MODEL.move(p, -STEP * unit)
-        change = MODEL.coefficients(plus) - MODEL.coefficients(minus)
-        np.testing.assert_allclose(D[:, k], change / (2 * STEP), atol=1e-7)
-        change = MODEL.values(plus)[0] - MODEL.values(minus)[0]
-        np.testing.assert_allclose(of[:, k], change / (2 * STEP), atol=1e-7)
-        slope = (prior.cost(plus) - prior.cost(minus)) / (2 * STEP)
-        assert gradient[k] == pytest.approx(slope / 2, rel=1e-5, abs=1e-6)
+    assert_derivatives(MODEL, prior, p, step=STEP, values_atol=1e-7)
 
 
 def test_the_priors_hessian_is_that_along_straight_lines() -> None:
