@@ -283,10 +283,11 @@ def shade(
             alike = colored_only(looks, look.paint)
             if alike:
                 side = normal[view, top, left]
-                if part % 2 == 0 and right + CELL <= views.width:
+                straight = views.distorted == 0
+                if straight and part % 2 == 0 and right + CELL <= views.width:
                     beside = filled[view, (top // CELL) * across + right // CELL]
                     wide = wp.where(beside == one, 2 * CELL, CELL)
-                while wide >= CELL and not knotted and views.distorted == 0:
+                while straight and wide >= CELL and not knotted:
                     knotted = calm_light(
                         views, lights, view, look.paint, depth, side, left, top, wide
                     )
