@@ -25,6 +25,11 @@ def test_there_are_kernels() -> None:
     assert len(KERNELS) > 12 and "generators.raster.shading.shade" in KERNELS
 
 
+def test_sums_of_products_are_rounded_on_a_gpu_as_on_a_cpu() -> None:
+    drawing = [MODULES[name] for name in MODULES if name.startswith("generators.")]
+    assert len(drawing) > 8 and not any(module.options["fuse_fp"] for module in drawing)
+
+
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_kernels_compile_for_a_gpu(name: str, tmp_path: Path) -> None:
     wp.compile_aot_module(MODULES[name], arch=75, module_dir=tmp_path, use_ptx=True)

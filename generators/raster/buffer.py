@@ -13,7 +13,8 @@ from generators.raster.views import View, ViewBuffers
 LANES_GPU = 64
 """Threads that share an item or a block of points on a GPU; on a CPU one does it all."""
 
-WORKERS_GPU = 512
+WORKERS_GPU = (128, 256)
+"""Large triangles that a GPU draws at once, and threads that share one."""
 
 
 class VisibilityBuffer:
@@ -129,7 +130,7 @@ class VisibilityBuffer:
             ],
             device=self.device,
         )
-        workers, strips = (1, 1) if self.device == "cpu" else (WORKERS_GPU, 64)
+        workers, strips = (1, 1) if self.device == "cpu" else WORKERS_GPU
         wp.launch(
             large_triangles.rasterize_large,
             dim=(workers, strips),

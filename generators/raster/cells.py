@@ -6,7 +6,7 @@ import warp as wp
 
 from generators.raster.layout import Views
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 CELL = wp.constant(8)
 """Pixels along the edge of a cell; two cells by two make a tile."""

@@ -25,8 +25,8 @@ KERNELS = (
 )
 """The modules of this package that hold kernels, in the order in which they are used."""
 
-COMPILE_S = {"cpu": 10, "cuda": 60}
-"""What it takes to compile all kernels, about, on one core."""
+COMPILE_S = {"cpu": 12, "cuda": 20}
+"""What it takes to compile all kernels, about, on a few cores."""
 
 Note = Callable[[str], None]
 
@@ -76,8 +76,7 @@ def compile_kernels(device: str, note: Note | None = None) -> str:
         kind = chosen.split(":")[0]
         seconds = COMPILE_S[kind] * len(missing) // len(modules)
         note(f"compiling the render kernels for {kind}, once: about {seconds} s")
-    for module in modules:
-        wp.load_module(module, device=chosen)
+    wp.force_load(chosen, modules, max_workers=os.cpu_count())
     return chosen
 
 

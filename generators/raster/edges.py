@@ -9,7 +9,7 @@ from generators.raster.layout import Geometry, Target, Views
 from generators.raster.scan import lowest_bit
 from generators.raster.visibility import SAMPLES
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 CREASE = wp.constant(0.9)
 """Cosine between neighbouring normals below which there is an edge."""

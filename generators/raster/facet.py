@@ -12,7 +12,7 @@ from generators.raster.layout import Geometry, Views
 from generators.raster.rows import Colors, Row
 from generators.raster.visibility import in_camera
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 NOTHING = wp.constant(wp.uint64(0))
 """An entry of the visibility buffer where nothing is seen."""

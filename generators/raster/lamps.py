@@ -9,7 +9,7 @@ from generators.raster.layout import Lamp
 from generators.raster.reflection import Points
 from generators.raster.rows import Colors, Row
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 3})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 3})
 
 DISTANT = wp.constant(KINDS.index("distant"))
 SPHERE = wp.constant(KINDS.index("sphere"))

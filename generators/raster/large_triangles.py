@@ -23,7 +23,7 @@ from generators.raster.visibility import (
     write,
 )
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 GAP = wp.constant(wp.float64(-1e-4))
 """Pixels that a large triangle is widened by, to leave no gap to a small neighbour."""
@@ -104,7 +104,6 @@ def tiles_around(
     for (int j = y; j < bottom; ++j)
     for (int i = x; i < right; i += wide) {
         const double v = (double)j;
-        // Products stand alone, so that no compiler fuses them with the sum.
         const double e_v = e[1] * v, f_v = f[1] * v, g_v = g[1] * v;
         const double z_v = depth[1] * v;
         wp::uint64 keys[wide];
@@ -242,7 +241,7 @@ def fill_samples(
 
 @wp.kernel
 def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: int, strips: int):
-    """Enter the triangles that were put aside, tile by tile, each row of tiles by one thread."""
+    """Enter the triangles that were put aside; each one's tiles are dealt out to some threads."""
     worker, strip = wp.tid()
     zero = wp.float64(0.0)
     one = wp.float64(1.0)
@@ -270,6 +269,12 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
         one_sided = geometry.cone[cluster][3] < 1.5 and views.state[view, instance] == _OUTSIDE
         if volume > zero and one_sided:
             continue
+        around = tiles_around(views, view, a, b, c, one / most)
+        wide = around[1] - around[0] + 1
+        count = wide * (around[3] - around[2] + 1)
+        tile = strip
+        if tile >= count:
+            continue
         sign = wp.where(volume > zero, one, -one)
         lens = views.lens[view]
         e = plane(a, b, lens, sign)
@@ -282,10 +287,7 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
         label = geometry.label[instance]
         word = (label - 1) // 64
         bit = wp.uint64(1) << wp.uint64(label - 1 - 64 * word)
-        around = tiles_around(views, view, a, b, c, one / most)
-        wide = around[1] - around[0] + 1
-        tile = strip * wide
-        while tile < wide * (around[3] - around[2] + 1):
+        while tile < count:
             column = around[0] + tile % wide
             row = around[2] + tile // wide
             x = column * TILE
@@ -295,9 +297,7 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
                 box = views.tiles[view, row * across + column]
             if target.fine != 0:
                 box = box + wp.vec4(-1.0, 1.0, -1.0, 1.0)
-            tile += 1
-            if tile % wide == 0:
-                tile += (strips - 1) * wide
+            tile += strips
             if target.fine != 0 and target.edge_cells[view, row * across + column] == wp.uint8(0):
                 continue
             if (

@@ -7,7 +7,7 @@ import warp as wp
 from generators.raster.facet import triangle_of
 from generators.raster.layout import Geometry, Looks, Paint
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 
 NOBODY = wp.constant(wp.uint32(0xFFFFFFFF))

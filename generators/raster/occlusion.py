@@ -15,7 +15,7 @@ from generators.raster.layout import Views
 from generators.raster.rows import Row
 from generators.raster.tables import disc
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 TILE = wp.constant(8)
 """Pixels of the half-size picture along the edge of a tile."""

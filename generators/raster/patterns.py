@@ -11,7 +11,7 @@ from generators.raster.look import Look
 from generators.raster.rows import Colors, Row, repeated
 from generators.raster.texturing import level_of
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 AHEAD = wp.constant(Row(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0))
 """How many pixels each of a row lies ahead of its first."""

@@ -11,7 +11,7 @@ import warp as wp
 from generators.raster.layout import Sky
 from generators.raster.rows import Colors, Light, Row
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 
 @wp.struct

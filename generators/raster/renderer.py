@@ -115,17 +115,18 @@ class RasterRenderer:
         else:
             rgb = wp.zeros(shape, dtype=wp.vec3ub, device=self._device)
         arrays = {
-            "rgb": rgb.numpy(),
-            "depth_m": depth.numpy(),
-            "part_id": part.numpy(),
-            "instance_id": instance.numpy(),
-            "normal_W": normal.numpy(),
-            "smooth_normal_W": smooth.numpy(),
-            "cover": buffer.target.cover.numpy().reshape(*shape, self._words),
+            "rgb": rgb,
+            "depth_m": depth,
+            "part_id": part,
+            "instance_id": instance,
+            "normal_W": normal,
+            "smooth_normal_W": smooth,
+            "cover": buffer.target.cover.reshape((*shape, self._words)),
         }
+        # View by view: what is large comes from a GPU slower, and one frame would hold all others'.
         return [
-            Frame(camera=scenario.camera, **{name: array[k] for name, array in arrays.items()})
-            for k, scenario in enumerate(scenarios)
+            Frame(camera=s.camera, **{name: array[k].numpy() for name, array in arrays.items()})
+            for k, s in enumerate(scenarios)
         ]
 
     def _room(self, shape: tuple[int, int, int]) -> tuple[VisibilityBuffer, Shader]:

@@ -10,7 +10,7 @@ from generators.raster.layout import Geometry, Views
 from generators.raster.rows import Row
 from generators.raster.sampled import Entries, Seen, seen_by
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 
 @wp.func_native("""

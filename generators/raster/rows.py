@@ -9,7 +9,7 @@ import warp as wp
 
 from generators.raster.layout import Image
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 8})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 8})
 
 Row = wp.types.vector(length=8, dtype=wp.float32)
 Colors = wp.types.matrix(shape=(3, 8), dtype=wp.float32)

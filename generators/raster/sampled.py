@@ -9,7 +9,7 @@ import warp as wp
 
 from generators.raster.rows import Row
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 Entries = wp.types.vector(length=8, dtype=wp.uint64)
 

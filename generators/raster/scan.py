@@ -46,7 +46,6 @@ Small = wp.types.matrix(shape=(5, 4), dtype=wp.float32)
         const float y0 = ::ceilf(top - reach > 0.0f ? top - reach : 0.0f);
         const float y1 = ::floorf(low + reach < last_y ? low + reach : last_y);
         const bool hit = anywhere | ((x0 <= x1) & (y0 <= y1));
-        // Products stand alone, so that no compiler fuses them with the difference.
         const float ux = bx - ax, uy = by - ay, vx = cx - ax, vy = cy - ay;
         const float wx = cx - bx, wy = cy - by;
         const float p = uy * vx, q = ux * vy;
@@ -176,7 +175,6 @@ def pixels_of(box: wp.vec4, reach: float, last_x: float, last_y: float) -> wp.ve
 
 @wp.func_native("""
     const float ux = b[0] - a[0], uy = b[1] - a[1], vx = c[0] - a[0], vy = c[1] - a[1];
-    // Products stand alone, so that no compiler fuses them with the difference.
     const float p = uy * vx, q = ux * vy;
     // The rows of a picture go down, so what faces the camera has a negative area.
     const float area = p - q, gain = -1.0f / area;
@@ -226,7 +224,6 @@ def shape_of(a: wp.vec3, b: wp.vec3, c: wp.vec3) -> Small:
         for (int k = 0; k < edge * edge; ++k) {
             const int x = left + k % edge, y = top + k / edge;
             const float u = (float)x, v = (float)y;
-            // Products stand alone, so that no compiler fuses them with the difference.
             const float e_u = e[3] * (u - e[0]), e_v = e[2] * (v - e[1]);
             const float f_u = f[3] * (u - f[0]), f_v = f[2] * (v - f[1]);
             const float g_u = g[3] * (u - g[0]), g_v = g[2] * (v - g[1]);

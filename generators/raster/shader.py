@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from generators.raster import occlusion, shading, smoothing
+from generators.raster import cells, occlusion, shading, smoothing
 from generators.raster.buffer import VisibilityBuffer
 from generators.raster.geometry import Instances
 from generators.raster.layout import Geometry
@@ -82,9 +82,11 @@ class Shader:
             device=device,
         )
         self._common = [self._geometry, views, looks, self._rig.lights]
+        tile = 2 * int(cells.CELL)
+        rows = tile if device == "cpu" else 1
         wp.launch(
             shading.shade,
-            dim=self._buffer.tiles.shape,
+            dim=(*self._buffer.tiles.shape, tile // rows),
             inputs=[
                 *self._common,
                 target.seen,
@@ -96,6 +98,7 @@ class Shader:
                 self._hidden,
                 self._quiet,
                 self._buffer.cells,
+                rows,
             ],
             outputs=[rgb],
             device=device,

@@ -19,7 +19,7 @@ from generators.raster.shadow import arriving, in_map, settled
 from generators.raster.sky import faded, given_back, mirrored, seen_towards
 from generators.raster.surface import Shown, colored, surfaced, texture_steps
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 3})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 3})
 
 LIGHT_RANGE = wp.constant(float(tables.LIGHT_RANGE))
 STEPS = wp.constant(float(tables.STEPS))
@@ -241,17 +241,20 @@ def shade(
     hidden: wp.array3d(dtype=wp.float32),
     quiet: wp.array2d(dtype=wp.int32),
     filled: wp.array2d(dtype=wp.uint32),
+    rows: int,
     rgb: wp.array3d(dtype=wp.vec3ub),
 ):
     """Write the colours at the centres of a tile's pixels, cell by cell and row by row.
 
     Where one triangle fills a cell, images multiply whole rows; where moreover no shadow ends in
-    it, light is worked out at its corners only, and those of two cells at once.
+    it, light is worked out at its corners only, and those of two cells at once. A thread takes so
+    many `rows` of a tile.
     """
-    view, tile = wp.tid()
+    view, tile, thread = wp.tid()
     across = (views.width + CELL - 1) // CELL
     tiles_across = (views.width + 2 * CELL - 1) // (2 * CELL)
     start = view * views.width * views.height
+    begin = 2 * (tile // tiles_across) * CELL + thread * rows
     look = Look()
     look.number = NOBODY
     facet = Facet()
@@ -263,14 +266,16 @@ def shade(
         wide = int(CELL)
         left = (2 * (tile % tiles_across) + part % 2) * CELL
         top = (2 * (tile // tiles_across) + part // 2) * CELL
-        if left >= views.width or top >= views.height:
-            continue
         right = wp.min(left + CELL, views.width)
         bottom = wp.min(top + CELL, views.height)
+        first_row = wp.max(top, begin)
+        last_row = wp.min(bottom, begin + rows)
+        if left >= views.width or first_row >= last_row:
+            continue
         one = filled[view, (top // CELL) * across + left // CELL]
         if one == EMPTY and lights.skies[view].dome < 0:
             plain = developed(lights.skies[view].backdrop, looks.to_srgb)
-            for j in range(top, bottom):
+            for j in range(first_row, last_row):
                 for i in range(left, right):
                     rgb[view, j, i] = plain
             continue
@@ -305,7 +310,9 @@ def shade(
                         geometry, views, looks, view, look, facet, uv, depth[view, j, i]
                     )
         # One place where light is worked out: what is called from several is not inlined.
-        for row in range(top, wp.where(knotted, top + 1, bottom)):
+        if knotted:
+            last_row = top + 1
+        for row in range(first_row, last_row):
             entries = Entries()
             u = Row()
             v = Row()

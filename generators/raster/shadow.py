@@ -12,7 +12,7 @@ import warp as wp
 from generators.raster.layout import Lamp, Lights
 from generators.raster.rows import Colors, Row
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 TILE = wp.constant(8)
 TAPS = wp.constant(16)

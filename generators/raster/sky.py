@@ -7,7 +7,7 @@ import warp as wp
 from generators.raster.layout import Lights
 from generators.raster.rows import Colors, Row
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 PI = wp.constant(3.14159265)
 

@@ -32,7 +32,7 @@ from generators.raster.visibility import (
     write,
 )
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 SMALL = wp.constant(48.0)
 """Pixels across a triangle that is done at once."""

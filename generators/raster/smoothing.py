@@ -15,7 +15,7 @@ from generators.raster.sampled import Entries, next_edge, seen_by
 from generators.raster.shading import light_from
 from generators.raster.visibility import SAMPLES, place_of, seen_at
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 0})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 0})
 
 STEPS = wp.constant(float(tables.STEPS))
 

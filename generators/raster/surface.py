@@ -12,7 +12,7 @@ from generators.raster.rows import Colors, Row
 from generators.raster.sampled import Entries
 from generators.raster.texturing import Numbers, sampled
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 3})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 3})
 
 
 @wp.struct

@@ -10,7 +10,7 @@ import warp as wp
 from generators.raster.layout import Image, Looks
 from generators.raster.rows import Row
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 Numbers = wp.types.vector(length=8, dtype=wp.int32)
 

@@ -14,7 +14,7 @@ from generators.raster import lenses
 from generators.raster.layout import Geometry, Target, Views
 from generators.raster.views import HIDDEN
 
-wp.set_module_options({"enable_backward": False, "max_unroll": 4})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 SAMPLES = wp.constant(4)
 """Places at which a pixel at an edge is looked at."""
@@ -87,7 +87,6 @@ def seen_at(views: Views, view: int, x: int, y: int, off: wp.vec2) -> wp.vec2:
     wp::vec3* const to = projected.data + shift;
     for (int i = first; i < end; i += step) {
         const float x = from[i][0], y = from[i][1], z = from[i][2];
-        // Products stand alone, so that no compiler fuses them with the sums.
         const float ax = a[0] * x, ay = a[1] * y, az = a[2] * z;
         const float bx = b[0] * x, by = b[1] * y, bz = b[2] * z;
         const float cx = c[0] * x, cy = c[1] * y, cz = c[2] * z;
