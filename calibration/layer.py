@@ -11,7 +11,8 @@ import torch
 
 from calibration.kinematics import exponential
 from calibration.result import INERTIAL, SCREW, CalibrationResult, Parameter
-from envs.stage.layers import OVERRIDABLE, FrameValue, InertialValue, Value, write_overrides
+from envs.stage.identified import OVERRIDABLE, FrameValue, InertialValue, Value
+from envs.stage.layers import write_overrides
 from envs.stage.scene import Inertial
 
 FRICTION = ".contact.friction"

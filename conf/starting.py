@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from conf.session import Session
-from envs.stage.layers import Value, write_overrides
+from envs.stage.identified import Value
+from envs.stage.layers import write_overrides
 from envs.stage.scene import Joint, Scene
 from envs.stage.tree import reduce_tree
 from envs.world.dynamics import TreeDynamics

@@ -13,7 +13,8 @@ from scipy.linalg import expm
 
 from calibration.markers import Marker, first_guess
 from envs.frames import Pose, axis_angle, inverse, pose, to_quaternion
-from envs.stage.layers import Value, write_overrides, write_rig
+from envs.stage.identified import Value
+from envs.stage.layers import write_overrides, write_rig
 from envs.stage.library import robot_asset
 from envs.stage.reader import read_stage
 from envs.stage.scene import Scene

@@ -9,7 +9,8 @@ import pinocchio as pin
 import pybullet_data
 from jaxtyping import Float
 
-from envs.stage.layers import Value, write_overrides, write_rig
+from envs.stage.identified import Value
+from envs.stage.layers import write_overrides, write_rig
 from envs.stage.library import robot_asset
 from tests.test_run import SMALL, run
 

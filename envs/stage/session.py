@@ -13,8 +13,8 @@ import numpy as np
 
 from envs.errors import StageError, unknown
 from envs.stage.attributes import EXACT, TWIN, read_exact
+from envs.stage.identified import OVERRIDABLE, joint_attribute
 from envs.stage.joints import SIGNED
-from envs.stage.layers import OVERRIDABLE, joint_attribute
 from envs.stage.opening import open_stage
 from envs.stage.reader import read_stage
 from envs.stage.scene import Articulation, Drive, Joint, Scene
@@ -49,7 +49,7 @@ class StageSession:
         Earlier samples are gone: what is not given is nominal.
 
         Args:
-            joints: Joint name → field (one of `layers.OVERRIDABLE`) → value in SI.
+            joints: Joint name → field (one of `identified.OVERRIDABLE`) → value in SI.
 
         Raises:
             StageError: A joint or a field is not there, or a value is not finite or negative.

@@ -8,7 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from envs.errors import StageError
 from envs.frames import inverse, pose
-from envs.stage.layers import Value, write_overrides
+from envs.stage.identified import Value
+from envs.stage.layers import write_overrides
 from envs.stage.reader import read_stage
 from envs.stage.scene import Articulation
 from envs.stage.tree import joint_motion, reduce_tree

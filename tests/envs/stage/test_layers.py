@@ -10,7 +10,8 @@ from pxr import Sdf, Usd
 
 from assets.catalog import SCENES
 from envs.errors import StageError
-from envs.stage.layers import ROBOT, InertialValue, Value, write_overrides, write_rig
+from envs.stage.identified import InertialValue, Value
+from envs.stage.layers import ROBOT, write_overrides, write_rig
 from envs.stage.library import robot_asset
 from envs.stage.reader import read_stage
 from envs.stage.scene import Inertial, Joint

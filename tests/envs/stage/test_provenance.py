@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from envs.errors import StageError
-from envs.stage.layers import Value, write_overrides, write_rig
+from envs.stage.identified import Value
+from envs.stage.layers import write_overrides, write_rig
 from envs.stage.provenance import joint_opinions, speaking_layers
 from envs.stage.reader import read_stage
 

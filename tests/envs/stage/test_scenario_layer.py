@@ -8,7 +8,8 @@ from pxr import Sdf
 
 from assets.catalog import SCENES
 from envs.errors import StageError
-from envs.stage.layers import Value, write_overrides, write_rig, write_scenario
+from envs.stage.identified import Value
+from envs.stage.layers import write_overrides, write_rig, write_scenario
 from envs.stage.library import robot_asset
 from envs.stage.reader import read_stage
 from envs.stage.scene import Scene

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from envs.errors import StageError
-from envs.stage.layers import OVERRIDABLE, Value, write_overrides, write_rig
+from envs.stage.identified import OVERRIDABLE, Value
+from envs.stage.layers import write_overrides, write_rig
 from envs.stage.reader import read_stage
 from envs.stage.scene import Joint
 from envs.stage.session import StageSession
