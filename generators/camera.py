@@ -141,9 +141,16 @@ class Camera:
         z = p_C[..., 2]
         with np.errstate(divide="ignore", invalid="ignore"):
             xy = p_C[..., :2] / z[..., None]
-        if self.distortion.present:
-            xy = self.distortion.distort(xy)
-        return xy * [self.fx, self.fy] + [self.cx, self.cy], z
+        return self.seen_at(xy), z
+
+    def seen_at(self, slopes: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
+        """Return the pixel coordinates of directions x/z, y/z in the optical frame.
+
+        NaN where the distortion's model does not hold.
+        """
+        xy = self.distortion.distort(slopes) if self.distortion.present else slopes
+        uv: Float[np.ndarray, "*n 2"] = xy * [self.fx, self.fy] + [self.cx, self.cy]
+        return uv
 
     def unproject(
         self, uv: Float[np.ndarray, "*n 2"], depth_m: Float[np.ndarray, "*n"]
@@ -178,8 +185,11 @@ def undistorted(lens: Lens, uv: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, 
 
 @lru_cache(maxsize=2)
 def _slopes(lens: Lens, width: int, height: int) -> Float[np.ndarray, "h w 2"]:
-    uv = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
-    slopes = undistorted(lens, uv)
+    slopes = np.empty((height, width, 2))
+    slopes[..., 0] = (np.arange(width) - lens.cx) / lens.fx
+    slopes[..., 1] = ((np.arange(height) - lens.cy) / lens.fy)[:, None]
+    if lens.distortion.present:
+        slopes = lens.distortion.undistort(slopes)
     slopes.flags.writeable = False
     return slopes
 

@@ -58,9 +58,7 @@ def canvas_camera(camera: Camera) -> Camera:
 
 def on_canvas(frame: Frame, camera: Camera) -> Canvas:
     """Return a frame that `canvas_camera(camera)` took, with what `camera` shows of it."""
-    wide = frame.camera
-    uv, _ = camera.project(wide.X_WC[:3, 3] + wide.rays())
-    return Canvas(frame, _within(camera, uv))
+    return Canvas(frame, _within(camera, camera.seen_at(frame.camera.slopes())))
 
 
 def reaches_beyond(
