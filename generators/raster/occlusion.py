@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from generators.raster.cells import MIXED
 from generators.raster.layout import Views
-from generators.raster.rows import Row
+from generators.raster.rows import Places, Row
 from generators.raster.tables import disc
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
@@ -21,7 +21,6 @@ TILE = wp.constant(8)
 """Pixels of the half-size picture along the edge of a tile."""
 
 RADIUS_M = wp.constant(0.12)
-Places = wp.types.vector(length=8, dtype=wp.int32)
 
 MOST_PIXELS = wp.constant(48.0)
 """Of the half-size picture, that a point looks away."""

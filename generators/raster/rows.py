@@ -12,6 +12,9 @@ from generators.raster.layout import Image
 wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 8})
 
 Row = wp.types.vector(length=8, dtype=wp.float32)
+Places = wp.types.vector(length=8, dtype=wp.int32)
+"""An integer for each of eight places: columns of pixels, numbers of images."""
+
 Colors = wp.types.matrix(shape=(3, 8), dtype=wp.float32)
 """Red, green and blue of a row."""
 

@@ -10,10 +10,10 @@ from generators.raster.facet import NOTHING, Facet, facet_of, places_of, ray_at,
 from generators.raster.lamps import lamp_from
 from generators.raster.layout import Geometry, Lights, Looks, Paint, Views
 from generators.raster.look import NOBODY, Look, look_at
-from generators.raster.occlusion import Places, open_to_sky
+from generators.raster.occlusion import open_to_sky
 from generators.raster.patterns import Pattern, colored_only, pattern_of, patterned
 from generators.raster.reflection import Points, split_of, under_lamp, under_sky
-from generators.raster.rows import Colors, Light, Row, develop, paint_cell
+from generators.raster.rows import Colors, Light, Places, Row, develop, paint_cell
 from generators.raster.sampled import Entries
 from generators.raster.shadow import arriving, in_map, settled
 from generators.raster.sky import faded, given_back, mirrored, seen_towards

@@ -9,8 +9,8 @@ from generators.raster.cells import CELL
 from generators.raster.facet import fetch
 from generators.raster.layout import Geometry, Lights, Looks, Target, Views
 from generators.raster.look import NOBODY, Look
-from generators.raster.occlusion import Places, open_to_sky
-from generators.raster.rows import Colors, Row
+from generators.raster.occlusion import open_to_sky
+from generators.raster.rows import Colors, Places, Row
 from generators.raster.sampled import Entries, next_edge, seen_by
 from generators.raster.shading import light_from
 from generators.raster.visibility import SAMPLES, place_of, seen_at

@@ -8,9 +8,9 @@ from generators.raster.facet import NOTHING
 from generators.raster.layout import Geometry, Image, Looks, Views
 from generators.raster.look import NOBODY, Look, look_at
 from generators.raster.reflection import Points
-from generators.raster.rows import Colors, Row
+from generators.raster.rows import Colors, Places, Row
 from generators.raster.sampled import Entries
-from generators.raster.texturing import Numbers, sampled
+from generators.raster.texturing import sampled
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 3})
 
@@ -28,8 +28,8 @@ class Shown:
     s: Row
     t: Row
     per_pixel: Row
-    base: Numbers
-    pattern: Numbers
+    base: Places
+    pattern: Places
 
 
 @wp.func_native("""
@@ -114,10 +114,10 @@ def surfaced(
     """
     told = points
     glow = emissive
-    rough = Numbers()
-    metallic = Numbers()
-    emitting = Numbers()
-    bumps = Numbers()
+    rough = Places()
+    metallic = Places()
+    emitting = Places()
+    bumps = Places()
     look = Look()
     look.number = NOBODY
     for k in range(8):

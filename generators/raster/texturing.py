@@ -8,11 +8,9 @@ Eight places at a time, in C++ of plain loops, so that a CPU's compiler takes al
 import warp as wp
 
 from generators.raster.layout import Image, Looks
-from generators.raster.rows import Row
+from generators.raster.rows import Places, Row
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
-
-Numbers = wp.types.vector(length=8, dtype=wp.int32)
 
 Values = wp.types.matrix(shape=(4, 8), dtype=wp.float32)
 """Red, green, blue and alpha of eight places."""
@@ -130,7 +128,7 @@ def level_of(looks: Looks, number: int, per_pixel: float) -> Image:
 def sampled(
     texels: wp.array(dtype=wp.uint64),
     images: wp.array(dtype=Image),
-    numbers: Numbers,
+    numbers: Places,
     s: Row,
     t: Row,
     per_pixel: Row,
