@@ -16,6 +16,7 @@ from jaxtyping import Float, Float32
 
 from envs.errors import StageError
 from envs.stage.looks import Light
+from generators.image_file import read_image
 from generators.srgb import to_linear
 
 Radiance = Float32[np.ndarray, "rows columns 3"]
@@ -66,9 +67,8 @@ def load(path: Path) -> Radiance:
     Raises:
         StageError: It is no image that can be read.
     """
-    content = np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
-    image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
-    if image is None or image.dtype not in (np.uint8, np.float32) or image.ndim != 3:
+    image = read_image(path)
+    if image.dtype not in (np.uint8, np.float32) or image.ndim != 3:
         raise StageError(
             f"{path}: no colour image that can be read as a dome; allowed: .hdr, .png, .jpg, "
             "floating-point .tif"

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from envs.errors import StageError
 from envs.frames import inverse
 from envs.stage.looks import Light
+from generators.image_file import read_image
 from generators.srgb import to_linear
 
 KINDS = ("distant", "sphere", "rect")
@@ -107,12 +107,6 @@ def levelled(
 def _plain(lamp: Light) -> Light:
     if lamp.kind != "rect" or lamp.texture is None:
         return lamp
-    try:
-        data = np.frombuffer(lamp.texture.read_bytes(), np.uint8)
-    except OSError as error:
-        raise StageError(f"{lamp.texture}: the image cannot be read: {error.strerror}") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if image is None:
-        raise StageError(f"{lamp.texture}: not an image that can be read")
+    image = read_image(lamp.texture, cv2.IMREAD_COLOR)
     r, g, b = np.array(lamp.color) * to_linear(image).reshape(-1, 3).mean(axis=0)[::-1]
     return replace(lamp, color=(float(r), float(g), float(b)), texture=None)

@@ -9,8 +9,8 @@ import numpy as np
 import warp as wp
 from jaxtyping import UInt16, UInt64
 
-from envs.errors import StageError
 from envs.stage.looks import Texture
+from generators.image_file import read_image
 from generators.raster.layout import Image
 from generators.srgb import to_linear
 
@@ -109,13 +109,7 @@ def _describe(record: Any, texture: Texture, pyramid: _Pyramid) -> None:
 
 
 def _read(path: Path) -> _Picture:
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise StageError(f"{path}: the image cannot be read: {error.strerror}") from error
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-    if image is None:
-        raise StageError(f"{path}: not an image that can be read")
+    image = read_image(path)
     return _Picture(_rgba(image), image.ndim == 2 or image.dtype != np.uint8)
 
 
