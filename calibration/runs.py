@@ -6,13 +6,13 @@ import numpy as np
 from jaxtyping import Float
 
 from calibration.rollout.twin import FastTwin, Stretches
-from calibration.segments import BIN_S, Segments, commands_of, signals_of, starting_at
+from calibration.segments import BIN_S, Segments, commands_of, starting_at
 from envs.errors import CalibrationError
 from envs.stage.scene import Scene
 from envs.telemetry.filtering import reach_s
 from envs.telemetry.trajectory import Trajectory
 from envs.world.actuators import ActuatorParameters
-from envs.world.replay import START_CUTOFF_HZ, stage_columns
+from envs.world.replay import START_CUTOFF_HZ
 
 LONGEST_S = 10.0
 """Longer runs are cut: a robot that follows its commands forgets where it started long before."""
@@ -36,7 +36,6 @@ def cut_runs(scene: Scene, trajectory: Trajectory) -> Segments:
         StageError: A joint has no drive.
     """
     command, dt_s = commands_of(trajectory), trajectory.dt_s
-    joints = stage_columns(scene, trajectory)
     width, skipped = round(BIN_S / dt_s), round(SKIPPED_S / BIN_S) * round(BIN_S / dt_s)
     reach = int(np.ceil(reach_s(START_CUTOFF_HZ) / dt_s))
     edges = np.flatnonzero(np.diff(np.concatenate([[0], trajectory.measured.astype(int), [0]])))
@@ -52,24 +51,8 @@ def cut_runs(scene: Scene, trajectory: Trajectory) -> Segments:
             f"{trajectory.t_s[-1] - trajectory.t_s[0]:.3f} s that train"
         )
     start = np.array([a for a, _ in spans])
-    bins = max((b - a - skipped) // width for a, b in spans)
-    signals, values = signals_of(trajectory)
-    measured = np.full((len(spans), bins, *values.shape[1:]), np.nan)
-    for k, (a, b) in enumerate(spans):
-        own = (b - a - skipped) // width
-        part = values[a + skipped : a + skipped + own * width]
-        measured[k, :own] = part.reshape(own, width, *values.shape[1:]).mean(axis=1)
-    return starting_at(
-        start,
-        scene=scene,
-        joints=joints,
-        command=command,
-        data=trajectory,
-        skipped=skipped,
-        signals=signals,
-        values=values,
-        measured=measured,
-    )
+    bins = np.array([(b - a - skipped) // width for a, b in spans])
+    return starting_at(start, bins, scene=scene, command=command, data=trajectory, skipped=skipped)
 
 
 def one_run(scene: Scene, trajectory: Trajectory) -> Segments:
@@ -88,27 +71,15 @@ def one_run(scene: Scene, trajectory: Trajectory) -> Segments:
         StageError: A joint has no drive.
     """
     command, dt_s = commands_of(trajectory), trajectory.dt_s
-    joints = stage_columns(scene, trajectory)
     width = round(BIN_S / dt_s)
     skipped = round(SKIPPED_S / BIN_S) * width
     bins = (len(trajectory.t_s) - 1 - skipped) // width
     if bins * BIN_S + SKIPPED_S < SHORTEST_S:
         there_s = trajectory.t_s[-1] - trajectory.t_s[0]
         raise CalibrationError(f"a rollout needs {SHORTEST_S:g} s; {there_s:.3f} s train")
-    signals, values = signals_of(trajectory)
-    part = slice(skipped, skipped + bins * width)
-    means = values[part].reshape(bins, width, *values.shape[1:]).mean(axis=1)
-    whole = np.asarray(trajectory.measured[part].reshape(bins, width).all(axis=1))
+    start, all_of_it = np.zeros(1, int), np.array([bins])
     return starting_at(
-        np.zeros(1, int),
-        scene=scene,
-        joints=joints,
-        command=command,
-        data=trajectory,
-        skipped=skipped,
-        signals=signals,
-        values=values,
-        measured=np.where(whole[:, None, None], means, np.nan)[None],
+        start, all_of_it, scene=scene, command=command, data=trajectory, skipped=skipped
     )
 
 

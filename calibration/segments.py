@@ -100,52 +100,46 @@ def cut_segments(
         StageError: A joint has no drive.
     """
     command, dt_s = commands_of(trajectory), trajectory.dt_s
-    joints = stage_columns(scene, trajectory)
     train = trajectory.span(-np.inf, train_end_s)
     width, skipped = round(BIN_S / dt_s), round(SKIPPED_S / dt_s)
     bins = round((LENGTH_S - SKIPPED_S) / BIN_S)
     start = _starts(train, skipped + bins * width, count)
-    signals, values = signals_of(train)
-    rows = start[:, None] + skipped + np.arange(bins * width)
-    measured = values[rows].reshape(len(start), bins, width, *values.shape[1:]).mean(axis=2)
-    return starting_at(
-        start,
-        scene=scene,
-        joints=joints,
-        command=command,
-        data=train,
-        skipped=skipped,
-        signals=signals,
-        values=values,
-        measured=measured,
-    )
+    each = np.full(len(start), bins)
+    return starting_at(start, each, scene=scene, command=command, data=train, skipped=skipped)
 
 
 def starting_at(
     start: Int[np.ndarray, "segment"],
+    bins: Int[np.ndarray, "segment"],
     *,
     scene: Scene,
-    joints: tuple[str, ...],
     command: Float[np.ndarray, "time joint"],
     data: Trajectory,
     skipped: int,
-    signals: tuple[str, ...],
-    values: Float[np.ndarray, "time joint signal"],
-    measured: Float[np.ndarray, "segment bin joint signal"],
 ) -> Segments:
-    """Return segments with the state that each starts from and the noise of what was measured.
+    """Return segments with the state that each starts from, what was measured, and its noise.
 
     Args:
         start: First sample of each.
+        bins: Bins of each that are compared where nothing in them was bridged; all segments are
+            rolled out for as long as the longest.
         scene: With the robot and a drive for each joint.
-        joints: In the stage's order.
         command: Of the whole recording.
-        data: The part of it that states and noise are taken from.
+        data: The part of it that states, averages and noise are taken from.
         skipped: See `Segments`.
-        signals: Of `data`, see `signals_of`.
-        values: Of `data`.
-        measured: See `Segments`.
+
+    Raises:
+        RecordingError: The joints are not in the stage's order.
+        StageError: One is not in the stage, or has no drive.
     """
+    joints, width = stage_columns(scene, data), round(BIN_S / data.dt_s)
+    signals, values = signals_of(data)
+    measured = np.full((len(start), bins.max(), *values.shape[1:]), np.nan)
+    for k, (first, own) in enumerate(zip(start + skipped, bins, strict=True)):
+        part = slice(first, first + own * width)
+        means = values[part].reshape(own, width, *values.shape[1:]).mean(axis=1)
+        whole = data.measured[part].reshape(own, width).all(axis=1)
+        measured[k, :own][whole] = means[whole]
     q, qd = smooth_state(data, START_CUTOFF_HZ)
     return Segments(
         scene=bare(scene),
@@ -159,7 +153,7 @@ def starting_at(
         qd=qd[start],
         signals=signals,
         measured=measured,
-        noise=measured_noise(data, values, signals, round(BIN_S / data.dt_s)),
+        noise=measured_noise(data, values, signals, width),
     )
 
 
