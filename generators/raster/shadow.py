@@ -129,6 +129,9 @@ def in_map(lights: Lights, lamp: Lamp, p_W: wp.vec3, n_W: wp.vec3) -> wp.vec3:
     ahead = wp.abs(wp.dot(n, q)) / q[2]
     slope = wp.sqrt(n[0] * n[0] + n[1] * n[1]) / wp.max(ahead, 0.15)
     gap = BIAS_M + lamp.texel * q[2] * (lamp.penumbra + 1.0) * slope
+    # Where taps reach all the way to the lamp, nothing is nearer than what they allow for.
+    if gap >= q[2]:
+        return wp.vec3(-1.0, 0.0, 0.0)
     return wp.vec3(u, v, 1.0 / (q[2] - gap))
 
 
@@ -179,7 +182,8 @@ def settled(lights: Lights, lamp: Lamp, p: wp.vec3, q: wp.vec3, r: wp.vec3, s: w
         const float gap = bias + texel * z * (radius + 1.0f) * slope;
         const float last = (float)width - 1.0f;
         const bool inside = z >= near && u >= 0.0f && v >= 0.0f && u < last && v < last;
-        us[k] = inside && raw > 0.0f ? u : -1.0f;
+        // Where taps reach all the way to the lamp, nothing is nearer than what they allow for.
+        us[k] = inside && gap < z && raw > 0.0f ? u : -1.0f;
         vs[k] = v;
         limits[k] = 1.0f / (z - gap);
     }
