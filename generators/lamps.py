@@ -27,10 +27,13 @@ MOST = 4
 def stage_lamps(lights: Sequence[Light]) -> tuple[Light, ...]:
     """Return the lamps that are no domes; the image of a rectangle becomes its mean colour.
 
+    A rectangle without an area gives no light, also where it is normalised.
+
     Raises:
         StageError: An image cannot be read.
     """
-    return tuple(_plain(light) for light in lights if light.kind in KINDS and light.intensity > 0)
+    lamps = [light for light in lights if light.kind in KINDS and light.intensity > 0]
+    return tuple(_plain(lamp) for lamp in lamps if lamp.kind != "rect" or min(lamp.size_m) > 0)
 
 
 def facing_light(lamp: Light, p_W: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:

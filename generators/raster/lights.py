@@ -221,13 +221,18 @@ def _away(lamp: Light, middle: Float[np.ndarray, "3"]) -> float:
 def _nearby(lamp: Light, middle: Float[np.ndarray, "3"], radius: float) -> Camera:
     """Return the camera in a lamp's middle that sees a sphere, as far as one camera can."""
     origin, away = lamp.X_WL[:3, 3], _away(lamp, middle)
+    if np.linalg.norm(middle - origin) < 1e-6:
+        # It stands in the midst of them, and sees those that it shines at.
+        middle = origin - lamp.X_WL[:3, 2]
     angle = 2 * np.arcsin(min(1.01 * radius / away, 1.0))
+    far_m = away + 1.1 * radius
     return Camera.with_view(
         look_at(origin, middle),
         float(min(angle, WIDEST_RAD)),
         (MAP_SIZE, MAP_SIZE),
-        near_m=max(away - 1.1 * radius, lamp.radius_m, 0.02),
-        far_m=away + 1.1 * radius,
+        # All may lie within the lamp.
+        near_m=min(max(away - 1.1 * radius, lamp.radius_m, 0.02), 0.99 * far_m),
+        far_m=far_m,
     )
 
 

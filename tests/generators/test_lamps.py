@@ -80,6 +80,12 @@ def test_lamps_keep_their_proportions_when_they_are_levelled() -> None:
     assert levelled([replace(panel, size_m=(1, 1))], p, 1.0) == ()
 
 
+def test_a_panel_without_an_area_takes_no_light_from_the_others() -> None:
+    panel = Light("/panel", "rect", np.eye(4), 1.0, (1, 1, 1), normalize=True, size_m=(0.5, 0.0))
+    lamps = stage_lamps([panel, SPHERE_1])
+    assert [lamp.prim for lamp in levelled(lamps, np.zeros(3), 1.0)] == ["/bulb"]
+
+
 def test_the_image_of_a_panel_becomes_its_mean_light(tmp_path: Path) -> None:
     image = np.zeros((4, 4, 3), np.uint8)
     image[:2] = 255

@@ -105,3 +105,30 @@ def test_a_rectangle_lights_no_one_behind_it() -> None:
     up = replace(PANEL, X_WL=pose(np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 0.8])))
     _, frame = lit_by([up], plate(DULL))
     assert frame.rgb[frame.part_id == 0].max() == 0
+
+
+def test_a_wall_beside_a_wide_lamp_is_lit() -> None:
+    panel = replace(PANEL, X_WL=pose(np.eye(3), np.array([0.1, 0.0, 0.6])), size_m=(1.0, 1.0))
+    # Standing beside the panel's light, and far below what widens the view of its shadow map.
+    wall = body("wall", Shape("/wall", "box", np.eye(4), (0.1, 0.6, 0.6), None, DULL))
+    scene = replace(scene_of(wall, plate(DULL, height_m=-1.5, size_m=2.5)), lights=(panel,))
+    eye = look_at(np.array([1.5, 0.0, 0.0]), np.zeros(3))
+    black = (0.0, 0.0, 0.0)
+    shown = picture(scene, Camera.with_view(eye, 0.3, (64, 64), near_m=0.1, far_m=10.0))
+    lighting = replace(LIGHTING, sky=black, ground=black, sun=black, lamps=(panel,))
+    shown = replace(shown, lighting=lighting)
+    frame = RasterRenderer(scene, (), device="cpu", antialias=False).render(shown)
+    pixels = np.stack(np.meshgrid(np.arange(3, 64, 7), np.arange(3, 64, 7)), -1).reshape(-1, 2)
+    p_W = shown.camera.unproject(pixels.astype(float), frame.depth_m[pixels[:, 1], pixels[:, 0]])
+    given = np.array([vector_irradiance(panel, p)[0] for p in p_W])
+    light = given[:, None] * np.array(panel.radiance) / np.pi
+    rgb = frame.rgb[pixels[:, 1], pixels[:, 0]].astype(int)
+    assert rgb.min() > 20 and np.abs(rgb - developed(light)).max() <= 1
+
+
+@pytest.mark.parametrize("radius_m", [0.0, 0.05, 3.0])
+def test_a_lamp_in_the_midst_of_things_draws_its_shadows(radius_m: float) -> None:
+    middle = np.array([0.0, 0.0, 0.495])
+    lamp = replace(BULB, X_WL=pose(np.eye(3), middle), radius_m=radius_m)
+    shown, frame = lit_by([lamp], plate(DULL), plate(DULL, height_m=1.0))
+    assert frame.part_id.max() == 1 and shown.lighting.lamps == (lamp,)
