@@ -142,6 +142,7 @@ def design(
     harmonics: int,
     evaluations: int,
     seed: int,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Design:
     """Search the most informative series within the limits.
 
@@ -158,6 +159,7 @@ def design(
         harmonics: Of each joint.
         evaluations: Candidates to try.
         seed: Of the search.
+        progress: Called with (candidates tried, candidates in all).
 
     Raises:
         CalibrationError: The robot cannot even stand at the centre.
@@ -217,9 +219,15 @@ def design(
         "verbose": -9,
     }
     search = cma.CMAEvolutionStrategy(start.ravel(), STEP, options)
-    for _ in range(max(1, evaluations // 16)):
+    report = progress or (lambda done, total: None)
+    generations = max(1, evaluations // search.popsize)
+    for k in range(generations):
         asked = search.ask()
-        search.tell(asked, [cost(x) for x in asked])
+        costs = []
+        for j, x in enumerate(asked):
+            costs.append(cost(x))
+            report(k * search.popsize + j + 1, generations * search.popsize)
+        search.tell(asked, costs)
     found = finished(series(search.result.xbest))
     better = _log_det(tree, found, base) > _log_det(tree, plain, base)
     return Design(found if better else plain, plain)

@@ -37,7 +37,7 @@ def signals(
     figure, axes = figure_of(len(joints), width_in=10.0, height_in=1.25)
     step = max(1, len(t_s) // 4000)
     shaded = [] if heldout is None else _stretches(t_s, heldout)
-    for column, (axis, joint) in enumerate(zip(axes, joints, strict=True)):
+    for column, (axis, joint) in enumerate(zip(axes, short_names(joints), strict=True)):
         for name, values in series.items():
             shown = values[:, column].astype(float)
             if use is not None:
@@ -51,20 +51,13 @@ def signals(
                 alpha=1.0 if front else 0.55,
                 label=name,
             )
-        for start_s, end_s in shaded:
-            axis.axvspan(start_s, end_s, color="#1673b1", alpha=0.07, linewidth=0)
-        axis.set_ylabel(f"{_short(joint)}\n{unit}", fontsize=8)
+        for k, (start_s, end_s) in enumerate(shaded):
+            name = "_" if k else "held out"  # the legend leaves out what begins with "_"
+            axis.axvspan(start_s, end_s, color="#1673b1", alpha=0.12, linewidth=0, label=name)
+        axis.set_ylabel(f"{joint}\n{unit}", fontsize=8)
         axis.margins(x=0)
-    if shaded:
-        axes[0].annotate(
-            "held out",
-            (shaded[0][0], 1.02),
-            xycoords=("data", "axes fraction"),
-            fontsize=8,
-            color="#1673b1",
-        )
     axes[-1].set_xlabel("time, s", fontsize=8)
-    axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, frameon=False)
+    axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, fontsize=8, frameon=False)
     return png(figure)
 
 
@@ -115,9 +108,29 @@ def unframed(axis: "Axes") -> None:
     axis.set_axisbelow(True)
 
 
-def _short(joint: str) -> str:
-    """Return what tells a joint from its siblings: "panda_joint3" → "joint3"."""
-    return joint.rsplit("_", 1)[-1]
+def short_names(joints: Sequence[str]) -> list[str]:
+    """Return what tells the joints from each other: "panda_joint3" → "joint3".
+
+    Words that all begin or end with go: "shoulder_pan_joint" beside "elbow_joint" → "shoulder_pan".
+    One word is kept in front of a bare number: "iiwa_joint_3" → "joint_3".
+    """
+    words = [joint.split("_") for joint in joints]
+    fewest = min((len(w) for w in words), default=0)
+
+    def shared(order: int) -> int:
+        columns = zip(*(w[::order] for w in words), strict=False)
+        return next((k for k, c in enumerate(columns) if len(set(c)) > 1), fewest)
+
+    if len(set(joints)) < 2:
+        return list(joints)
+    first, last = shared(1), shared(-1)
+    # Of "arm" and "arm_arm" the words in front and behind are the same ones.
+    last = min(last, fewest - first - 1) if first < fewest else 0
+    first = min(first, fewest - 1)
+    ends = [len(w) - max(0, last) for w in words]
+    if first and any(w[first].isdigit() for w in words):
+        first -= 1
+    return ["_".join(w[first:end]) for w, end in zip(words, ends, strict=True)]
 
 
 def png(figure: "Figure") -> bytes:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 KEPT, FLAGGED, UNUSED = "#8794a1", "#e07a1f", "#c0392b"
 # More rows or panels than these no one looks at.
 MOST_ROWS, MOST_PANELS = 24, 6
+LEAST_STEP_MS = 0.01
+"""Where steps of 0 or less are drawn."""
 # What a look at the signal shows; faults of a clock show in the time between samples.
 SHOWN = (
     "spike", "stuck", "zero_filled", "wrapped_register", "wrapped_angle", "degrees", "limit",
@@ -102,8 +104,8 @@ def sampling(recording: Recording) -> bytes:
     for axis, stream in zip(axes, streams, strict=True):
         jumped = order(stream).jumped
         t_ns = np.delete(stream.t_ns, jumped)
-        # On a logarithmic axis a repeated stamp, a step of 0, stands at the bottom.
-        step_ms = np.maximum(np.diff(t_ns) / 1e6, 0.01)
+        # On a logarithmic axis a repeated or a late stamp, a step of 0 or less, has no place.
+        step_ms = np.maximum(np.diff(t_ns) / 1e6, LEAST_STEP_MS)
         limit_ms = gaps_ns(stream, np.sort(t_ns)) / 1e6
         gap = step_ms > limit_ms
         at_s = (t_ns[1:] - start_ns) * 1e-9
@@ -115,7 +117,9 @@ def sampling(recording: Recording) -> bytes:
             va="center", color=UNUSED,
         )  # fmt: skip
         axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        decades = np.log10(max(step_ms.max(), limit_ms) / step_ms.min())
+        # Names of 1, 2 and 5 would stand in each other where there are many decades.
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter("")
         axis.set_ylabel("step, ms", fontsize=8)

@@ -14,9 +14,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from conf.schema import Config
-from envs.errors import KinetwinError, NotImprovedError, unknown
+from envs.errors import KinetwinError, NotImprovedError, guess, unknown
 
 USER_ERROR, NOT_IMPROVED, INTERRUPTED = 2, 4, 130
+_NO_OPTION = (
+    r"Could not find '(\w+)/(.+?)' Available options in '\w+': ([\w ]+?)(?: Config search path|$)"
+)
+"""What Hydra says where a group has no such file."""
 
 
 @contextmanager
@@ -53,11 +57,25 @@ def prepare() -> None:
 
 
 def explain(error: Exception) -> str:
-    """Return Hydra's complaint as one line which names the key and what is allowed."""
-    text = " ".join(part.strip() for part in _chain(error) if part.strip())
+    """Return Hydra's complaint as one line: the key, what is allowed, and the nearest name."""
+    parts = [part.strip() for part in _chain(error) if part.strip()]
+    text = " ".join(re.sub(r"^Error merging override (.*)", r"\1:", part) for part in parts)
     missing = re.search(r"Could not override '([^']+)'", text)
     if missing:
         return _unknown_key(missing.group(1))
+    group = re.search(_NO_OPTION, text)
+    if group:
+        kind, name, there = group.groups()
+        return unknown(kind, name, there.split(), where=f"conf/{kind}")
+    chosen = re.search(r"Invalid value '([^']*)', expected one of \[([^]]*)\]", text)
+    if chosen:
+        # Nearer than elsewhere: who asks for a gpu does not mean the cpu.
+        text += guess(chosen.group(1), chosen.group(2).split(", "), nearness=0.7)
+    text = re.sub(
+        r"Invalid value assigned: (\w+) is not a ListConfig, list or tuple\.",
+        "a list is wanted, such as [A,B]; found one value",
+        text,
+    )
     text = re.sub(r"full_key: (\S*)", lambda m: f"(key: {m.group(1)})" if m.group(1) else "", text)
     text = re.sub(r"object_type=\w+|reference_type=\S+|Config search path:.*", "", text)
     return re.sub(r"\s+", " ", text).strip()

@@ -27,7 +27,7 @@ def excite(session: Session) -> None:
     limits = limits_of(joints, options.acceleration)
     centre = (limits.lower + limits.upper) / 2
     with (
-        session.stage("excite", "search the most informative motion"),
+        session.stage("excite", "search the most informative motion") as report,
         BulletWorld(scene, joints=tree.joints) as world,
     ):
         clearance, touching = self_clearance(world, scene, tree, centre, options.margin_m)
@@ -41,6 +41,7 @@ def excite(session: Session) -> None:
             harmonics=options.harmonics,
             evaluations=options.evaluations,
             seed=session.config.seed,
+            progress=report,
         )
         t_s = np.arange(round(options.period_s * options.rate_hz) + 1) / options.rate_hz
         q, qd, _ = found.series.at(t_s)

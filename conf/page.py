@@ -59,7 +59,7 @@ def _cards(outcome: Outcome) -> list[tuple[str, str]]:
         known = sum(p.identifiable for p in parameters.values())
         cards.append((f"{known} of {len(parameters)}", "parameters that the data determine"))
         bad = len(outcome.fit.result.infeasible_links)
-        cards.append((str(bad), "links that no matter could have"))
+        cards.append((str(bad), "links with impossible inertias"))
     if outcome.images is not None:
         cards.append((str(outcome.images.made.images), "labelled images"))
     return cards
@@ -85,7 +85,10 @@ def _recording(page: Page, data: Prepared) -> None:
     if drawn is not None:
         page.text("A closer look at the first of each kind that shows in a signal:")
         page.image(drawn, "signals about the first finding of each kind")
-    page.text("The time between one sample and the next, in the order in which they were logged:")
+    page.text(
+        "The time between one sample and the next, in the order in which they were logged; "
+        f"repeated and late stamps are drawn at {recording_plots.LEAST_STEP_MS:g} ms:"
+    )
     page.image(recording_plots.sampling(recording), "time between samples")
     files = [[name, recording.protection.get(name, "unprotected")] for name in recording.sha256]
     page.table(["file", "what guards its bytes"], files, text_columns=(0, 1))

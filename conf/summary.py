@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
+from calibration.plots import short_names
 from calibration.result import CalibrationResult
 from conf.outcome import Outcome
 from conf.session import Session, versions
@@ -76,8 +77,8 @@ def show(session: Session, outcome: Outcome) -> None:
     """Print the held-out errors and where everything is."""
     table = Table(title=f"held out: {_heldout(outcome)}", title_justify="left", box=None)
     table.add_column("")
-    for joint in outcome.data.trajectory.joints:
-        table.add_column(joint.rsplit("_", 1)[-1], justify="right")
+    for joint in short_names(outcome.data.trajectory.joints):
+        table.add_column(joint, justify="right")
     for name, values in outcome.torque_rmse().items():
         table.add_row(f"N·m, {name}", *(f"{v:.3f}" for v in values))
     for name, values in outcome.current_rmse().items():

@@ -38,6 +38,18 @@ def unknown(kind: str, name: str, allowed: Iterable[str], *, where: str) -> str:
         where: Where they are defined ("the stage").
     """
     names = list(allowed)
-    near = get_close_matches(name, names, n=1)
-    guess = f" Did you mean '{near[0]}'?" if near else ""
-    return f"{kind} '{name}' is not in {where}; it has: {', '.join(names) or 'none'}.{guess}"
+    return f"{kind} '{name}' is not in {where}; it has: {', '.join(names) or 'none'}." + guess(
+        name, names
+    )
+
+
+def guess(name: str, allowed: Iterable[str], *, nearness: float = 0.6) -> str:
+    """Return " Did you mean 'NAME'?" for the nearest allowed name, or nothing.
+
+    Args:
+        name: What was found.
+        allowed: The names that would have been right.
+        nearness: How like a name must be to be offered, from 0, any, to 1, the same.
+    """
+    near = get_close_matches(name, list(allowed), n=1, cutoff=nearness)
+    return f" Did you mean '{near[0]}'?" if near else ""

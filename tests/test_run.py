@@ -239,7 +239,7 @@ def test_report_stands_alone(pipeline: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (["task=pipelin"], ["task", "pipeline, replay, calibrate, generate"]),
+        (["task=pipelin"], ["task", "pipeline, replay, calibrate, generate", "mean 'pipeline'"]),
         (["taks=replay"], ["taks", "Did you mean 'task'"]),
         (["images.cuont=3"], ["images.cuont", "Did you mean 'count'"]),
         (["+images.cuont=3"], ["cuont"]),
@@ -258,6 +258,9 @@ def test_report_stands_alone(pipeline: Path) -> None:
         (["robot=pandda"], ["pandda", "panda_arm", "Did you mean 'panda'"]),
         (["scene=moon"], ["moon", "tabletop"]),
         (["recording=nothing"], ["nothing", "panda_gaz2019", "sample"]),
+        (["sensor=typicl"], ["sensor 'typicl'", "it has: none, typical. Did you mean 'typical'"]),
+        (["images.labels=[depth,nromal]"], ["images.labels[1]", "Did you mean 'normal'"]),
+        (["images.labels=depth"], ["images.labels=depth: a list is wanted, such as [A,B]"]),
         (["recording.streams.states.signals.position.unit=inch"], ["inch", "rad, deg"]),
         (
             ["recording.robot=???", "recording.streams.states.signals.effort.unit=???"],

@@ -25,7 +25,7 @@ def designed(clearance=far, **options: int) -> Fourier:  # type: ignore[no-untyp
     return both(clearance, **options).series
 
 
-def both(clearance=far, *, evaluations: int = 320, seed: int = 0) -> Design:  # type: ignore[no-untyped-def]
+def both(clearance=far, *, evaluations: int = 320, seed: int = 0, progress=None) -> Design:  # type: ignore[no-untyped-def]
     return design(
         TREE,
         LIMITS,
@@ -36,6 +36,7 @@ def both(clearance=far, *, evaluations: int = 320, seed: int = 0) -> Design:  # 
         harmonics=4,
         evaluations=evaluations,
         seed=seed,
+        progress=progress,
     )
 
 
@@ -103,3 +104,9 @@ def test_the_same_seed_gives_the_same_motion() -> None:
     first, again = designed(evaluations=160), designed(evaluations=160)
     np.testing.assert_array_equal(first.sine, again.sine)
     assert not np.array_equal(first.sine, designed(evaluations=160, seed=1).sine)
+
+
+def test_the_search_tells_how_far_it_is() -> None:
+    told: list[tuple[int, int]] = []
+    both(evaluations=32, progress=lambda done, total: told.append((done, total)))
+    assert told == [(k, 32) for k in range(1, 33)]

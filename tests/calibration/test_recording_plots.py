@@ -1,9 +1,11 @@
 """The figures of a recording's faults show them where they are."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from calibration import recording_plots
 from calibration.recording_plots import closer_look, sampling, timeline
@@ -68,6 +70,21 @@ def test_sampling_tells_gaps_from_steps(drawn: list[Any]) -> None:
     assert len(steps.get_xdata()) == 78
     np.testing.assert_allclose(gaps.get_ydata(), 210.0)
     np.testing.assert_allclose(limit.get_ydata(), 40.0)
+
+
+@pytest.mark.parametrize("longest_s", [0.05, 0.4, 300.0])
+def test_names_of_steps_do_not_stand_in_each_other(drawn: list[Any], longest_s: float) -> None:
+    t = np.arange(100) * 0.004
+    t[50:] += longest_s
+    sampling(recording(np.insert(t, 7, t[7]), {"position": np.zeros((101, 2))}))
+    FigureCanvasAgg(drawn[0]).draw()
+    (axis,) = drawn[0].axes
+    low, high = axis.get_ylim()
+    at = zip(axis.get_yticks(), axis.get_yticklabels(), strict=True)
+    boxes = [name.get_window_extent() for y, name in at if low <= y <= high]
+    assert len(boxes) >= 2
+    for lower, upper in pairwise(sorted(boxes, key=lambda box: box.y0)):
+        assert lower.y1 <= upper.y0
 
 
 def test_figures_are_pictures_and_none_is_drawn_of_nothing() -> None:

@@ -2,10 +2,16 @@
 
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from calibration.plots import signals
+from calibration import plots
+from calibration.plots import short_names, signals
 from calibration.report import Page
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -59,3 +65,39 @@ def test_figures_are_pictures() -> None:
     use = t_s > 0.1
     drawn = signals(t_s, {"measured": values}, ["a", "b"], unit="rad", heldout=t_s > 0.7, use=use)
     assert drawn.startswith(PNG)
+
+
+def test_names_in_a_figure_do_not_stand_in_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr(plots, "png", lambda figure: figures.append(figure) or b"")
+    t_s = np.linspace(0, 28, 500)
+    series = {name: np.sin(t_s)[:, None] for name in ("measured", "nominal", "calibrated")}
+    signals(t_s, series, ["a"], unit="N·m", heldout=t_s > 19.6)
+    FigureCanvasAgg(figures[0]).draw()
+    (axis,) = figures[0].axes
+    legend = axis.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == [*series, "held out"]
+    box = legend.get_window_extent()
+    assert not [text for text in axis.texts if text.get_window_extent().overlaps(box)]
+
+
+@pytest.mark.parametrize(
+    ("joints", "short"),
+    [
+        (["panda_joint1", "panda_joint2"], ["joint1", "joint2"]),
+        (["panda_joint1", "panda_finger_joint1"], ["joint1", "finger_joint1"]),
+        (["shoulder_pan_joint", "wrist_1_joint"], ["shoulder_pan", "wrist_1"]),
+        (["lbr_iiwa_joint_1", "lbr_iiwa_joint_2"], ["joint_1", "joint_2"]),
+        (["arm", "arm_arm"], ["arm", "arm_arm"]),
+        (["left_elbow", "right_elbow"], ["left", "right"]),
+        (["gripper_joint"], ["gripper_joint"]),
+        ([], []),
+    ],
+)  # fmt: skip
+def test_short_names_tell_joints_from_each_other(joints: list[str], short: list[str]) -> None:
+    assert short_names(joints) == short
+
+
+@given(st.lists(st.text("ab_1", min_size=1, max_size=7), unique=True, max_size=4))
+def test_short_names_of_any_joints_differ(joints: list[str]) -> None:
+    assert len(set(short_names(joints))) == len(joints)
