@@ -24,7 +24,8 @@ from envs.telemetry.filtering import Motion, lowpass, motion, reach_s
 from envs.telemetry.read import read
 from envs.telemetry.trajectory import Trajectory
 from envs.world.sensing import sensor_torque
-from tests.calibration.test_fit_torque import (
+from tests.calibration.test_torque_model import assert_derivatives
+from tests.calibration.torque_arm import (
     NOISE_NM,
     SPLIT_S,
     fitted,
@@ -33,9 +34,8 @@ from tests.calibration.test_fit_torque import (
     told,
     with_vertical_first_axis,
 )
-from tests.calibration.test_torque_model import assert_derivatives
 from tests.envs.telemetry.tiny import PANDA, shipped
-from tests.small_arm import GRAVITY, arm, arm_joints
+from tests.small_arm import GRAVITY, arm_joints
 
 GAINS = np.array([12.0, 7.0, 3.0])
 """N·m/A."""
@@ -81,16 +81,6 @@ def log_ratio(result: CalibrationResult, a: str, b: str) -> tuple[float, float]:
     x, y = (result.parameters[names[k]].value for k in (i, j))
     C = result.covariance
     return math.log(x / y), math.sqrt(C[i, i] / x**2 + C[j, j] / y**2 - 2 * C[i, j] / (x * y))
-
-
-@pytest.fixture(scope="module")
-def truth() -> Articulation:
-    return arm(np.random.default_rng(11))
-
-
-@pytest.fixture(scope="module")
-def nominal(truth: Articulation) -> Scene:
-    return nominal_of(truth, np.random.default_rng(12))
 
 
 @pytest.fixture(scope="module")

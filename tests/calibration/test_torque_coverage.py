@@ -12,7 +12,7 @@ from envs.stage.tree import reduce_tree
 from envs.telemetry.filtering import motion
 from envs.telemetry.trajectory import Trajectory
 from envs.world.friction import friction_torque, joint_friction
-from tests.calibration.test_fit_torque import nominal_of
+from tests.calibration.torque_arm import nominal_of
 from tests.small_arm import GRAVITY, arm, arm_joints, pinocchio_model
 
 NOISE_NM = 0.1
