@@ -19,8 +19,8 @@ class RobotSource:
         package: The installed Python package that holds the URDF.
         urdf: Path of the URDF inside that package.
         leave_out: Links that are dropped, each with all that hangs from it.
-        drives: Joint name → starting gains of its position drive (stiffness, damping), N·m/rad and
-            N·m·s/rad, or N/m and N·s/m for a sliding joint.
+        drives: Joint name → stiffness and damping of its position drive to start from, N·m/rad
+            and N·m·s/rad, or N/m and N·s/m for a sliding joint.
     """
 
     package: str
@@ -38,7 +38,7 @@ PANDA_DRIVES = {
     "panda_joint6": (2000.0, 200.0),
     "panda_joint7": (2000.0, 200.0),
 }
-"""Gains of the order commonly used to simulate this arm: a start for the calibration."""
+"""Of the order commonly used to simulate this arm: a start for the calibration."""
 
 ROBOT_SOURCES: Mapping[str, RobotSource] = {
     "panda": RobotSource(

@@ -32,9 +32,9 @@ TOLD = 0.5
 """The twin must explain this part of the tracking error that no delay explains; see `explained`."""
 OPEN = 0.5
 """A coordinate whose deviation is more than this part of how far the start may be off is not told:
-15 % of a gain that the stage gives."""
+15 % of a stiffness that the stage gives."""
 CONFUSED = 0.9
-"""Correlation from which on a gain and a friction are named together."""
+"""Correlation from which on a stiffness and a friction are named together."""
 NAMED = 0.3
 """Part of a direction of unit length from which on a coordinate is named in it."""
 
@@ -267,7 +267,7 @@ def confused(
     covariance: Float[np.ndarray, "params params"],
     known: Bool[np.ndarray, "params"],
 ) -> list[str]:
-    """Return in words which untold gains trade against friction: position tells their ratio alone.
+    """Return in words which untold stiffnesses trade against friction: motion tells their ratio.
 
     Args:
         names: Of the coordinates.
@@ -277,14 +277,14 @@ def confused(
     deviation = np.sqrt(np.diag(covariance))
     correlation = covariance / deviation / deviation[:, None]
     words = []
-    for k, gain in enumerate(names):
-        joint, _, field = gain.partition(".")
+    for k, stiffness in enumerate(names):
+        joint, _, field = stiffness.partition(".")
         if known[k] or field != "drive.stiffness":
             continue
         for m, friction in enumerate(names):
             if friction == f"{joint}.friction.coulomb" and abs(correlation[k, m]) > CONFUSED:
                 words.append(
-                    f"{gain} and {friction} cannot be told apart in this recording: "
+                    f"{stiffness} and {friction} cannot be told apart in this recording: "
                     f"their correlation is {correlation[k, m]:.3f}"
                 )
     return words

@@ -14,7 +14,7 @@ from envs.world.dynamics import TreeDynamics
 from envs.world.replay import replay_kinematic
 
 LOGARITHMIC = np.array([name in ("stiffness", "damping") for name in FITTED])
-"""Gains are of an order of magnitude; on the others the torque depends linearly."""
+"""They are of an order of magnitude; on the others the torque depends linearly."""
 KNOWN, GUESSED = 0.3, 1.0
 """How far the start may be off, relative to what the stage says, or to our guess."""
 FAR = 20.0
@@ -33,7 +33,8 @@ class Coordinates:
 
     Attributes:
         start: Values at the origin, in SI.
-        scale: What one unit means: of the logarithm of a gain, of the value itself elsewhere.
+        scale: What one unit means: of the logarithm of stiffness and damping, of the value itself
+            elsewhere.
     """
 
     start: Float[np.ndarray, "joint 6"]
@@ -62,8 +63,7 @@ def start_coordinates(scene: Scene, train: Trajectory, data: Segments) -> Coordi
     if (start[:, FITTED.index("stiffness")] <= 0).any():
         idle = ", ".join(names[start[:, FITTED.index("stiffness")] <= 0])
         raise CalibrationError(f"a drive without stiffness does not follow positions: {idle}")
-    gains = [FITTED.index(name) for name in ("stiffness", "damping")]
-    start[:, gains] = _gains(start[:, gains], train)
+    start[:, LOGARITHMIC] = _drives(start[:, LOGARITHMIC], train)
     # A tenth of what the motion takes, in torque and in inertia, is of the right order.
     motion = replay_kinematic(scene, train)
     assert motion.tau is not None and motion.qd is not None, "a kinematic replay has both"
@@ -99,7 +99,7 @@ def start_coordinates(scene: Scene, train: Trajectory, data: Segments) -> Coordi
     return Coordinates(start, scale)
 
 
-def _gains(stage: Float[np.ndarray, "joint 2"], train: Trajectory) -> Float[np.ndarray, "joint 2"]:
+def _drives(stage: Float[np.ndarray, "joint 2"], train: Trajectory) -> Float[np.ndarray, "joint 2"]:
     """Return stiffness and damping to start from: the stage's, unless measured torque tells others.
 
     Least squares of the torque by the tracking error and the velocity, for the best of some delays;
@@ -118,10 +118,10 @@ def _gains(stage: Float[np.ndarray, "joint 2"], train: Trajectory) -> Float[np.n
             error = train.q_command[then, j][use] - train.q[now, j][use]
             columns = np.stack([error, -qd[now, j][use], np.ones(len(error))], axis=1)
             tau = train.tau[now, j][use]
-            gains, *_ = np.linalg.lstsq(columns, tau, rcond=None)
-            told = 1 - np.square(tau - columns @ gains).sum() / np.square(tau - tau.mean()).sum()
-            if told > best and gains[0] > 0:
+            drive, *_ = np.linalg.lstsq(columns, tau, rcond=None)
+            told = 1 - np.square(tau - columns @ drive).sum() / np.square(tau - tau.mean()).sum()
+            if told > best and drive[0] > 0:
                 best = told
-                if not k / LACKING < gains[0] < k * LACKING:
-                    found[j] = gains[0], max(gains[1], 0.02 * gains[0])
+                if not k / LACKING < drive[0] < k * LACKING:
+                    found[j] = drive[0], max(drive[1], 0.02 * drive[0])
     return found

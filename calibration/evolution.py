@@ -1,4 +1,4 @@
-"""Drive gains, delay, friction and rotor inertia by CMA-ES over rollouts, and what is touched.
+"""Drives, friction and rotor inertia by CMA-ES over rollouts, and what is touched.
 
 The rollouts are the fast twin's, or PyBullet's own, with contacts or without; `searches` says how
 they are searched. What the evolution finds is polished by least squares over whole runs, of the
@@ -58,8 +58,8 @@ def fit_cmaes(
 ) -> CalibrationResult:
     """Find what makes the twin's answer to the recorded commands the measured one.
 
-    Coulomb and viscous friction, rotor inertia, gains and delay of each recorded joint are fitted;
-    with contacts, also what is named; all else stays as the stage has it.
+    Coulomb and viscous friction, rotor inertia, stiffness, damping and delay of each recorded joint
+    are fitted; with contacts, also what is named; all else stays as the stage has it.
 
     Args:
         scene: The robot with a drive for each recorded joint; it is where the search starts.

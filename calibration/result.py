@@ -144,7 +144,8 @@ def combine(torque: CalibrationResult, rollout: CalibrationResult) -> Calibratio
     """Return one result of two fits to the same recording.
 
     What the measured torque tells directly (inertias, armature, friction, offset) is taken from the
-    torque-level fit; what only motion tells (drive gains, delay) is added from the rollouts.
+    torque-level fit; what only motion tells (stiffness, damping, delay) is added from the
+    rollouts.
 
     Args:
         torque: Of `gradient.fit_torque`.

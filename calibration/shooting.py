@@ -1,4 +1,4 @@
-"""Friction, rotors, gains, delay and a payload by least squares over rollouts of the fast twin.
+"""Friction, rotors, drives and a payload by least squares over rollouts of the fast twin.
 
 First over short segments, each from its measured state (multiple shooting: within a second a start
 far from the robot leads nowhere wrong), then over whole runs (single shooting: all that the motion
@@ -56,7 +56,8 @@ def fit_lm(
         scene: The robot with a drive for each recorded joint; it is where the search starts.
         trajectory: Measured, with commands; its joints in the stage's order. All of it trains.
         free: The fields of `ActuatorParameters` to search, of each joint.
-        shared: Those among them of which all joints share one: a factor of gains, a shift of delay.
+        shared: Those among them of which all joints share one: a factor of stiffness or damping, a
+            shift of delay.
         inertias: Bodies whose inertias are searched, each with all that is rigidly joined to it.
         payload: The body that holds something of unknown mass and place, taken as a point.
         workers: Threads; the result does not depend on them.

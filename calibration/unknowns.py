@@ -2,7 +2,7 @@
 
 A coordinate is 0 where the search starts, and its unit is as far as the start may be off; see
 `coordinates.Coordinates`. A field that is shared has one coordinate for all joints: a common factor
-of gains, a common shift of delays.
+of stiffness or damping, a common shift of delays.
 """
 
 from collections.abc import Sequence

@@ -20,7 +20,7 @@ class Comparison:
     Attributes:
         signal: "torque", "current" or "position".
         decides: Whether the verdict rests on it: a fit of torques alone is not to be blamed for
-            motions, which depend on gains that it did not touch.
+            motions, which depend on drives that it did not touch.
     """
 
     signal: str

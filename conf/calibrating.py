@@ -191,7 +191,8 @@ def _tell(session: Session, result: CalibrationResult) -> None:
         session.note(
             f"the rollouts miss the measurement by {miss.min():.1f} to {miss.max():.1f} times its "
             "noise: this robot's controller is more than a position drive, or its inertias are "
-            "not the stage's; gains and delay are then effective values, good for replaying"
+            "not the stage's; stiffness, damping and delay are then effective values, good for "
+            "replaying"
         )
     for words in (*result.metrics["untold"], *result.metrics["doubts"]):
         session.note(words)

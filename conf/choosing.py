@@ -6,7 +6,7 @@ from envs.errors import CalibrationError
 
 WHY = {
     Method.torch: "effort was measured, which tells inertias, friction and rotors directly",
-    Method.lm: "commands were recorded, which tell drive gains and delay by rollouts",
+    Method.lm: "commands were recorded, which tell stiffness, damping and delay by rollouts",
     Method.servo: "recording.servo describes the firmware of a hobby servo and recording.test says "
     "which of its runs judge",
     Method.kinematics: "the recording holds poses of a marker, which tell offsets and geometry",

@@ -44,15 +44,15 @@ def write_start(
     M, _ = TreeDynamics(tree).mass_matrix_and_bias(q, q)
     inertia = dict(zip(tree.joints, np.diagonal(M[0]), strict=True))
     omega = 2 * np.pi * BANDWIDTH_HZ
-    gains = {
+    drives = {
         j.name: {
             "drive.stiffness": Value(float(inertia[j.name]) * omega**2, method="start"),
             "drive.damping": Value(2 * float(inertia[j.name]) * omega, method="start"),
         }
         for j in idle
     }
-    write_overrides(start_path(session, robot), stage=stage, joints=gains)
-    span = [fields["drive.stiffness"].value for fields in gains.values()]
+    write_overrides(start_path(session, robot), stage=stage, joints=drives)
+    span = [fields["drive.stiffness"].value for fields in drives.values()]
     made = (
         f"started at {BANDWIDTH_HZ:g} Hz, critically damped: "
         f"{min(span):.3g} to {max(span):.3g} N·m/rad or N/m"

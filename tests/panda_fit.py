@@ -48,7 +48,7 @@ def with_joints(scene: Scene, **changes: Any) -> Scene:
 
 
 def believed(scene: Scene) -> Scene:
-    """Return the stage before a fit: gains off by a fifth, no friction, no delay, no payload."""
+    """Return the stage before a fit: drives off by a fifth, no friction, no delay, no payload."""
     return with_joints(
         scene,
         drive=lambda j: Drive(j.drive.stiffness * 1.2, j.drive.damping * 0.8, j.drive.max_force),

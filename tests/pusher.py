@@ -78,7 +78,7 @@ def stylus(tip: float, *, known: bool = True) -> Articulation:
 
     Args:
         tip: Friction of the ball.
-        known: False for the stage before a calibration: gains off by a fifth, friction and rotors
+        known: False for the stage before a calibration: drives off by a fifth, friction and rotors
             by half, and no delay.
     """
     drives, part = (Drive(300.0, 12.0), Drive(2000.0, 90.0)), 1.0 if known else 0.5

@@ -156,9 +156,9 @@ def test_its_drives_are_found_from_rollouts(
     found, told = metrics["parameters"], 0
     for joint, stiffness, damping in zip(JOINTS, STIFFNESS, DAMPING, strict=True):
         for field, true in (("stiffness", stiffness), ("damping", damping)):
-            gain = found[f"{joint}_joint.drive.{field}"]
-            if gain["identifiable"]:
-                assert abs(gain["value"] - true) < 4 * gain["std"] < true, (joint, field)
+            drive = found[f"{joint}_joint.drive.{field}"]
+            if drive["identifiable"]:
+                assert abs(drive["value"] - true) < 4 * drive["std"] < true, (joint, field)
                 told += 1
     assert told >= 6
     verdict = json.loads((tmp_path / "run" / "verdict.json").read_text())

@@ -1,6 +1,6 @@
 """Reading and writing USD attributes without losing double precision, and which attribute is what.
 
-UsdPhysics stores masses, joint frames and gains as float32. Where a value does not fit, it is
+UsdPhysics stores masses, joint frames and drives as float32. Where a value does not fit, it is
 rounded into the schema's attribute, so that every USD tool reads it, and the float64 value goes
 beside it as `twin:exact:<attribute>`. The companion speaks only while it rounds to the value in the
 schema's attribute: if a stronger layer changes that one, the companion is out of date and ignored.

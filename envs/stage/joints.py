@@ -216,7 +216,8 @@ def read_values(prim: Any, dof: str, units: Units, notes: Diagnostics) -> dict[s
         notes.add(
             "approximated",
             prim,
-            f"the drive '{dof}' is one of acceleration; its gains are read as those of a force",
+            f"the drive '{dof}' is one of acceleration; its stiffness and damping are read as "
+            "those of a force",
         )
     default = Friction()
     motor = {key[6:]: value for key, value in found.items() if key.startswith("servo.")}

@@ -41,8 +41,8 @@ class Units:
     def joint_factor(self, quantity: Quantity, *, angular: bool) -> float:
         """Return the factor from an attribute's value to SI.
 
-        USD measures angles in degrees, so gains of a revolute joint are per degree; torque is
-        mass·length²/s². MuJoCo's damping is per radian.
+        USD measures angles in degrees, so stiffness and damping of a revolute joint's drive are per
+        degree; torque is mass·length²/s². MuJoCo's damping is per radian.
         """
         if quantity == "si":
             return 1.0

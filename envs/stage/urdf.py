@@ -44,8 +44,8 @@ def import_urdf(
         name: Name of the asset and of its root prim.
         package_roots: Where `package://` is looked for, see `read_urdf`.
         leave_out: Links to drop, each with all that hangs from it.
-        drives: Joint name → starting gains (stiffness, damping), N·m/rad and N·m·s/rad, or N/m and
-            N·s/m for a sliding joint.
+        drives: Joint name → stiffness and damping to start from, N·m/rad and N·m·s/rad, or N/m
+            and N·s/m for a sliding joint.
         fixed_base: Whether the root link is fixed to where the asset is mounted.
         recipe: How the caller asked for this asset; kept in it to tell when it is out of date.
 

@@ -21,7 +21,7 @@ def compare(robot: SourceRobot, scene: Scene, drives: Mapping[str, tuple[float, 
     Args:
         robot: The source.
         scene: What was read back from the asset.
-        drives: The starting gains that were asked for.
+        drives: Stiffness and damping that were asked for.
 
     Raises:
         StageError: Naming all differences.
@@ -79,7 +79,7 @@ def _prims(shapes: tuple[Shape, ...]) -> set[str]:
     return {s.prim.split("/visuals/", 1)[1].split("/")[0] for s in shapes}
 
 
-def _joint(source: SourceJoint, joint: Joint, gains: tuple[float, float] | None) -> list[str]:
+def _joint(source: SourceJoint, joint: Joint, asked: tuple[float, float] | None) -> list[str]:
     name = f"joint '{source.name}'"
     if (source.kind, source.parent, source.child) != (joint.kind, joint.parent, joint.child):
         return [f"{name} is {joint.kind} from {joint.parent} to {joint.child}"]
@@ -89,7 +89,7 @@ def _joint(source: SourceJoint, joint: Joint, gains: tuple[float, float] | None)
         return differences
     axis = joint.X_CJ[:3, :3] @ joint.axis
     mimic = source.mimic[1:] if source.mimic is not None else ()
-    stiffness, damping = gains or (0.0, 0.0)
+    stiffness, damping = asked or (0.0, 0.0)
     drive = joint.drive
     pairs = {
         "axis": (source.axis, axis),

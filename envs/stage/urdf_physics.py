@@ -61,7 +61,7 @@ def _write_joint(
     joint: SourceJoint,
     robot: SourceRobot,
     paths: Paths,
-    gains: tuple[float, float] | None,
+    drive: tuple[float, float] | None,
 ) -> None:
     from pxr import UsdPhysics
 
@@ -91,11 +91,11 @@ def _write_joint(
         "friction.coulomb": joint.friction,
         "friction.viscous": joint.damping,
         "effort_limit": joint.effort,
-        "drive.stiffness": None if gains is None else gains[0],
-        "drive.damping": None if gains is None else gains[1],
+        "drive.stiffness": None if drive is None else drive[0],
+        "drive.damping": None if drive is None else drive[1],
     }
     prim.AddAppliedSchema("NewtonJointAPI")
-    if joint.effort is not None or gains is not None:
+    if joint.effort is not None or drive is not None:
         UsdPhysics.DriveAPI.Apply(prim, dof).CreateTypeAttr("force")
     for field, value in values.items():
         if value is None or not isfinite(value):

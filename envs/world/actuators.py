@@ -19,8 +19,8 @@ PyBullet's velocities belong to the middles of steps: its integration is a leapf
 order where forces are those of the instant between two steps. For the drive this is θ = 1/2, α = 0,
 so that what is identified does not depend on the step. A drive too stiff for it is made as implicit
 as it takes not to overshoot, up to the stable PD control of Tan, Liu and Turk (IEEE Computer
-Graphics and Applications 31, 2011), which is θ = α = 1: no gain is too high. Friction is linearised
-about q̇.
+Graphics and Applications 31, 2011), which is θ = α = 1: no drive is too stiff. Friction is
+linearised about q̇.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,7 +64,7 @@ class ActuatorParameters:
     delay_s: Float[np.ndarray, "*n joint"]
 
     def __post_init__(self) -> None:
-        """Refuse a negative gain, inertia, friction or delay."""
+        """Refuse a negative stiffness, damping, inertia, friction or delay."""
         for item in fields(self):
             values = getattr(self, item.name)
             low = -np.inf if item.name == "torque_offset" else 0.0

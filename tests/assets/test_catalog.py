@@ -18,7 +18,7 @@ def test_every_scene_is_there_and_every_scene_file_is_listed() -> None:
     assert sorted(SCENES.values()) == sorted((ASSETS / "scenes").glob("*.usda"))
 
 
-def test_gains_are_for_the_seven_joints_of_the_arm() -> None:
+def test_drives_are_for_the_seven_joints_of_the_arm() -> None:
     assert list(PANDA_DRIVES) == [f"panda_joint{i}" for i in range(1, 8)]
     assert all(damping == stiffness / 10 for stiffness, damping in PANDA_DRIVES.values())
 

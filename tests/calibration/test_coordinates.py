@@ -13,7 +13,7 @@ from tests.small_arm import scene
 
 
 def soft(factor: float) -> Articulation:
-    """The robot's stage with gains that are off by a factor, and without friction and rotors."""
+    """The robot's stage with drives that are off by a factor, and without friction and rotors."""
     joints = tuple(
         replace(j, drive=Drive(900 * factor, 30 * factor, 80), friction=Friction(), armature=0.0)
         for j in true_arm().joints
@@ -30,7 +30,7 @@ def start(robot: Articulation, *, effort: bool = True) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("factor", [0.01, 0.2, 5.0])
-def test_gains_that_measured_torque_contradicts_are_not_started_from(factor: float) -> None:
+def test_drives_that_measured_torque_contradicts_are_not_started_from(factor: float) -> None:
     found = start(soft(factor))
     # A start: held commands and noise make it low, by less than what a search crosses easily.
     for name, true in (("stiffness", 900.0), ("damping", 30.0)):
@@ -39,7 +39,7 @@ def test_gains_that_measured_torque_contradicts_are_not_started_from(factor: flo
     assert blind["stiffness"] == pytest.approx(np.full(N, 900.0 * factor))
 
 
-def test_gains_of_the_stage_are_started_from_where_they_are_near() -> None:
+def test_drives_of_the_stage_are_started_from_where_they_are_near() -> None:
     near = LACKING / 2
     assert start(soft(near))["stiffness"] == pytest.approx(np.full(N, 900.0 * near))
 

@@ -41,7 +41,7 @@ def true_arm() -> Articulation:
 
 
 def ignorant_arm() -> Articulation:
-    """Return the stage before a calibration: gains off by 20 %, and nothing else known."""
+    """Return the stage before a calibration: drives off by 20 %, and nothing else known."""
     joints = tuple(
         replace(
             j,
@@ -199,7 +199,7 @@ def upright_arm() -> Articulation:
 
 
 def knowing_little(robot: Articulation) -> Articulation:
-    """Return a stage with gains that are off, and nothing of friction and rotors."""
+    """Return a stage with drives that are off, and nothing of friction and rotors."""
     joints = tuple(
         replace(j, drive=Drive(1080.0, 24.0, 80.0), friction=Friction(), armature=0.0)
         for j in robot.joints
@@ -232,7 +232,7 @@ def test_what_a_first_joint_about_the_vertical_carries_is_not_told() -> None:
             assert abs(found.value - true) < 4 * found.std
 
 
-def test_gains_and_friction_of_a_position_log_without_load_cannot_be_told_apart() -> None:
+def test_stiffness_and_friction_of_a_position_log_without_load_cannot_be_told_apart() -> None:
     """Slow motion about gravity: position alone tells the ratio of friction to stiffness."""
     upright = upright_arm()
     t = np.arange(8000) * 1e-3
@@ -248,7 +248,7 @@ def test_gains_and_friction_of_a_position_log_without_load_cannot_be_told_apart(
     assert not result.parameters["joint0.friction.coulomb"].identifiable
 
 
-def test_a_position_log_of_a_drive_with_feed_forward_tells_no_gains() -> None:
+def test_a_position_log_of_a_drive_with_feed_forward_tells_no_stiffness() -> None:
     robot = true_arm()
     t = np.arange(6001) * 1e-3
     rng = np.random.default_rng(3)

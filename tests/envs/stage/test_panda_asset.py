@@ -85,7 +85,7 @@ def test_limits_are_pinocchio_s(scene: Scene, model: pin.Model) -> None:
     assert scene.robot.joint("panda_finger_joint2").mimic == ("panda_finger_joint1", 1.0, 0.0)
 
 
-def test_the_catalogue_s_gains_arrive_and_say_who_spoke(scene: Scene) -> None:
+def test_the_catalogue_s_drives_arrive_and_say_who_spoke(scene: Scene) -> None:
     joint = scene.robot.joint("panda_joint4")
     assert joint.drive is not None
     assert joint.drive.stiffness == pytest.approx(3500.0, rel=1e-14)

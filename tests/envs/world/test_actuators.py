@@ -131,7 +131,7 @@ def test_a_step_solves_the_equation_it_states(limit: float) -> None:
 
 
 @pytest.mark.parametrize(("damping", "most"), [(4e1, np.inf), (4e3, 100.0)])
-def test_gains_far_beyond_an_explicit_drive_stay_stable(damping: float, most: float) -> None:
+def test_stiffness_far_beyond_an_explicit_drive_stays_stable(damping: float, most: float) -> None:
     p = replace(stage_parameters(), stiffness=np.full(N, 4e5), damping=np.full(N, damping))
     p = replace(p, max_force=np.full(N, np.inf), delay_s=np.zeros(N))
     rollout, _ = follow(p, 1e-3, 1.0)
