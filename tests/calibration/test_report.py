@@ -69,7 +69,12 @@ def test_figures_are_pictures() -> None:
 
 def test_names_in_a_figure_do_not_stand_in_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     figures: list[Any] = []
-    monkeypatch.setattr(plots, "png", lambda figure: figures.append(figure) or b"")
+
+    def kept(figure: Any) -> bytes:
+        figures.append(figure)
+        return b""
+
+    monkeypatch.setattr(plots, "png", kept)
     t_s = np.linspace(0, 28, 500)
     series = {name: np.sin(t_s)[:, None] for name in ("measured", "nominal", "calibrated")}
     signals(t_s, series, ["a"], unit="N·m", heldout=t_s > 19.6)
