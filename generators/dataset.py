@@ -4,6 +4,7 @@
 rgb/000000.png        8-bit sRGB
 depth/000000.png …    a folder for each label with a value per pixel, see `writers.pixels`
 annotations.json      COCO
+README.md             what the files hold and the numbers mean, see `writers.card`
 manifest.json         what the data set was made with, and the SHA-256 of every file
 ```
 It is made in a folder beside its place, which takes its name when all is whole.

@@ -18,7 +18,7 @@ from envs.stage.reader import read_stage
 from envs.stage.scene import Scene
 from envs.telemetry.trajectory import Trajectory
 from envs.world.encoders import from_readings
-from generators.dataset import File, new_dataset, png, write_json, write_picture
+from generators.dataset import File, new_dataset, png, write_bytes, write_json, write_picture
 from generators.depth_sensor import measured_depth
 from generators.distributions import stream
 from generators.exposure import PosesAt, expose, robot_poses
@@ -33,7 +33,7 @@ from generators.scenario import Studio, draw, prepare, stage_camera, with_follow
 from generators.sensor import sensed
 from generators.textures import write_textures
 from generators.workers import run
-from generators.writers import coco, pixels
+from generators.writers import card, coco, pixels
 
 DEFAULT_LABELS = (Label.depth, Label.instance)
 
@@ -253,10 +253,12 @@ def _write_lists(shoot: Shoot, shots: list[Shot]) -> dict[str, int]:
             [shot.image for shot in shots],
             entries,
             categories,
-            instances_of(parts_of(shoot.studio.scene)),
-            description="Rendered by Kinetwin from a calibrated twin at recorded poses",
+            parts_of(shoot.studio.scene),
+            description="Rendered by Kinetwin: a robot's twin at recorded poses",
         ),
     )
+    page = card.card(len(shots), shoot.size, shoot.labels, depth_sensor=shoot.optics.depth_sensor)
+    sha256[card.NAME] = write_bytes(shoot.folder / card.NAME, page.encode())
     made_with: dict[str, Any] = {
         "seed": shoot.seed,
         "size": list(shoot.size),

@@ -18,7 +18,7 @@ from generators.labelling import Labelled
 from generators.labels.keypoints import Keypoints
 from generators.labels.solids import Box3
 from generators.labels.surface import semantic_ids
-from generators.renderer import Instance
+from generators.renderer import Instance, Part, instances_of
 from generators.rle import encode
 from generators.scenario import Scenario
 
@@ -148,11 +148,12 @@ def document(
     images: Sequence[Json],
     annotated: Sequence[Json],
     kinds: Sequence[Json],
-    instances: Sequence[Instance],
+    parts: tuple[Part, ...],
     *,
     description: str,
 ) -> Json:
-    """Return the whole file; annotations are numbered from 1."""
+    """Return the whole file; annotations are numbered from 1, and so are parts, as in files."""
+    instances = instances_of(parts)
     return {
         "info": {"description": description, "version": "1.0"},
         "licenses": [],
@@ -161,4 +162,8 @@ def document(
         "categories": list(kinds),
         "instances": [{"id": i.id, "name": i.name, "class": i.label} for i in instances],
         "semantic_classes": [{"id": k, "name": n} for n, k in semantic_ids(instances).items()],
+        "parts": [
+            {"id": n, "name": part.body.name, "instance_id": part.instance.id}
+            for n, part in enumerate(parts, start=1)
+        ],
     }

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from generators.camera import Lens
 from generators.distortion import Distortion
 from generators.distributions import Uniform
 from generators.generate import Summary, generate
+from generators.labels.conventions import Label
 from generators.optics import Exposure, Optics, SensorRanges
 from generators.preview import contact_sheet, hero
 from tests.generators.small_table import body, ranges, recording, scene
@@ -115,7 +117,7 @@ def test_files_are_those_of_the_manifest(dataset: Path) -> None:
     files = content(dataset)
     listed = {entry["file"]: entry["sha256"] for entry in manifest["files"]}
     assert set(files) == set(listed) | {"manifest.json"}
-    assert len(listed) == 3 * IMAGES + 1
+    assert len(listed) == 3 * IMAGES + 2
     assert manifest["labels"] == ["depth", "instance"]
     for name, digest in listed.items():
         assert hashlib.sha256(files[name]).hexdigest() == digest
@@ -287,3 +289,33 @@ def test_preview_of_no_data_set_is_refused(dataset: Path, tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="picture 77 is not in"):
         hero(dataset, tmp_path / "hero.png", image_id=77)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_set_says_what_each_of_its_folders_holds(tmp_path: Path) -> None:
+    make(tmp_path / "set", images=1, labels=tuple(Label), optics=Optics(depth_sensor=True))
+    page = (tmp_path / "set" / "README.md").read_text(encoding="utf-8")
+    folders = {path.name for path in (tmp_path / "set").iterdir() if path.is_dir()}
+    assert set(re.findall(r"^\| `(\w+)/` \|", page, re.M)) == folders
+    assert f"1 picture(s) of {WIDTH} × {HEIGHT} pixels" in page
+
+
+def test_part_files_hold_ids_that_are_named(tmp_path: Path) -> None:
+    make(tmp_path / "set", images=2, labels=(Label.part, Label.instance))
+    listed = json.loads((tmp_path / "set" / "annotations.json").read_bytes())
+    owner = {part["id"]: part["instance_id"] for part in listed["parts"]}
+    bodies = {part["id"]: part["name"] for part in listed["parts"]}
+    for name in ("000000.png", "000001.png"):
+        part, instance = (
+            cv2.imread(str(tmp_path / "set" / kind / name), cv2.IMREAD_UNCHANGED)
+            for kind in ("part", "instance")
+        )
+        assert part is not None
+        assert instance is not None
+        seen = np.unique(part[part > 0]).tolist()
+        assert {bodies[k] for k in seen} >= {body.name for body in scene().robot.bodies[1:]}
+        for k in seen:
+            assert set(np.unique(instance[part == k])) == {owner[k]}
+
+
+def test_a_data_set_does_not_call_the_twin_calibrated(document: dict[str, Any]) -> None:
+    assert "calibrated" not in document["info"]["description"]
