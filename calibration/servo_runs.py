@@ -18,6 +18,8 @@ from envs.world.servo_drive import ServoInput, replay_servo
 STEP_S = 1e-3
 EVERY = 5
 """Positions are compared every 5 ms, which is about as often as such a servo can be asked."""
+BLOCK_S = 0.5
+"""Errors within such a stretch are not independent of each other."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from conf.page import parameter_table, provenance
 from conf.preparing import rig
 from conf.schema import Config, configuration_hash
 from conf.session import STAGE, Session, versions
+from conf.summary import values_of
 from envs.errors import ConfigError
 from envs.stage.reader import read_stage
 from envs.stage.scene import Scene
@@ -72,10 +73,7 @@ def calibrate(session: Session, reason: str) -> None:
         "reasons": [reason],
         "joints": list(joints),
         "versions": versions(),
-        "parameters": {
-            name: {"value": p.value, "std": p.std, "identifiable": p.identifiable}
-            for name, p in result.parameters.items()
-        },
+        "parameters": values_of(result),
         **result.metrics,
     }
     session.write_json("metrics.json", session.metrics)

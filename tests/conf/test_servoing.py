@@ -86,7 +86,7 @@ def test_a_gain_is_held_out_by_what_its_files_say(logs: Path, tmp_path: Path) ->
     assert metrics["rollouts"] > 1000
     assert metrics["fit_cpu_s"] > 0
     constant = metrics["parameters"]["pendulum.servo.torque_constant"]
-    assert set(constant) == {"value", "std", "identifiable"}
+    assert set(constant) == {"value", "std", "identifiable", "interval95"}
     report = (out / "report.html").read_text()
     for word in ("Measured against simulated", "saturating", "200_1", "data:image/png"):
         assert word in report
