@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import warp as wp
 
 from envs.errors import ConfigError
@@ -123,10 +124,10 @@ class RasterRenderer:
             "smooth_normal_W": smooth,
             "cover": buffer.target.cover.reshape((*shape, self._words)),
         }
-        # View by view: what is large comes from a GPU slower, and one frame would hold all others'.
+        shown = {name: _one_by_one(array) for name, array in arrays.items()}
         return [
-            Frame(camera=s.camera, **{name: array[k].numpy() for name, array in arrays.items()})
-            for k, s in enumerate(scenarios)
+            Frame(camera=scenario.camera, **{name: shown[name][k] for name in shown})
+            for k, scenario in enumerate(scenarios)
         ]
 
     def _room(self, shape: tuple[int, int, int]) -> tuple[VisibilityBuffer, Shader]:
@@ -149,3 +150,11 @@ class RasterRenderer:
             self._rooms[shape] = (buffer, shader)
         self._rooms.move_to_end(shape)
         return self._rooms[shape]
+
+
+def _one_by_one(pictures: wp.array) -> Sequence[np.ndarray]:
+    """Return the pictures of a launch; from a GPU each in memory of its own, which is quicker."""
+    if pictures.device.is_cpu:
+        whole: np.ndarray = pictures.numpy()
+        return list(whole)
+    return [pictures[k].numpy() for k in range(len(pictures))]

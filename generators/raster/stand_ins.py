@@ -8,8 +8,8 @@ import numpy as np
 
 from envs.stage.scene import Mesh
 
-CELL_M = 0.008
-CELLS = 24
+CELL_M = 0.012
+CELLS = 16
 """Along the longest side of a mesh, at least: small things keep their shape."""
 
 
