@@ -20,6 +20,7 @@ from generators.raster.visibility import (
     pixels_around,
     place_of,
     seen_at,
+    widened,
     write,
 )
 
@@ -81,7 +82,7 @@ def tiles_around(
             float(wp.max(q) + lens[3]) + 1.0,
         )
         if views.distorted != 0:
-            around = pixels_around(views, view, around)
+            around = pixels_around(views, view, widened(around, views.margin[view]))
         box = wp.vec4(
             wp.max(around[0], box[0]),
             wp.min(around[1], box[1]),
@@ -296,7 +297,7 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
             if views.distorted != 0:
                 box = views.tiles[view, row * across + column]
             if target.fine != 0:
-                box = box + wp.vec4(-1.0, 1.0, -1.0, 1.0)
+                box = widened(box, views.margin[view])
             tile += strips
             if target.fine != 0 and target.edge_cells[view, row * across + column] == wp.uint8(0):
                 continue

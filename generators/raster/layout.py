@@ -62,6 +62,7 @@ class Views:
         state: HIDDEN, SEEN or OUTSIDE of each instance.
         distorted: Whether `rays` holds; else it is empty.
         low: The least x/z and y/z in the picture, and √(1 + …²) of each; high: the largest.
+        margin: See `LensTable`; without distortion half a pixel.
         rays: The undistorted pixel that each pixel sees; tiles, cells: see `LensTable`.
         grid: Where the cells begin, and how many there are along u and v.
     """
@@ -79,6 +80,7 @@ class Views:
     state: wp.array2d(dtype=wp.uint8)
     low: wp.array(dtype=wp.vec4)
     high: wp.array(dtype=wp.vec4)
+    margin: wp.array(dtype=wp.float32)
     rays: wp.array2d(dtype=wp.vec2)
     tiles: wp.array2d(dtype=wp.vec4)
     cells: wp.array2d(dtype=wp.vec4i)

@@ -28,6 +28,7 @@ class LensTable:
             cell; first > last where none does.
         origin: u and v at which the cells begin.
         grid: Number of cells along u and v.
+        margin: How far from what a pixel's centre sees another place in it may look, at most.
     """
 
     rays: Float32[np.ndarray, "pixels 2"]
@@ -35,6 +36,7 @@ class LensTable:
     cells: Int32[np.ndarray, "cells 4"]
     origin: tuple[float, float]
     grid: tuple[int, int]
+    margin: float
 
 
 def lens_table(camera: Camera) -> LensTable:
@@ -61,4 +63,11 @@ def lens_table(camera: Camera) -> LensTable:
         cells=cells,
         origin=origin,
         grid=grid,
+        margin=max(_margin(u), _margin(v)),
     )
+
+
+def _margin(seen: Float32[np.ndarray, "h w"]) -> float:
+    """Return half of the farthest that a step to the next column and row leads."""
+    steps = (np.abs(np.diff(seen, axis=k)).max(initial=0.0) for k in (0, 1))
+    return float(sum(steps)) / 2

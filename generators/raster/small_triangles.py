@@ -29,6 +29,7 @@ from generators.raster.visibility import (
     place_of,
     put_aside,
     seen_at,
+    widened,
     write,
 )
 
@@ -102,7 +103,7 @@ def near_an_edge(views: Views, target: Target, view: int, instance: int, sphere:
         fy * (y + r) / wp.where(y > -r, near, far) + cy,
     )
     if views.distorted != 0:
-        box = pixels_around(views, view, box)
+        box = pixels_around(views, view, widened(box, views.margin[view]))
     # A pixel more for where samples lie.
     last = wp.vec2(float(views.width - 1), float(views.height - 1))
     column = int(wp.max(box[0] - 1.0, 0.0)) // CELL
@@ -145,8 +146,9 @@ def rasterize(
     label = geometry.label[instance]
     right = float(views.width - 1)
     bottom = float(views.height - 1)
-    # Samples lie off the centres of their pixels; with distortion, a pixel sees more or less.
-    reach = wp.where(target.fine != 0, wp.where(views.distorted != 0, 1.0, 0.375), 0.0)
+    # Samples lie off the centres of their pixels.
+    reach = wp.where(target.fine != 0 and views.distorted == 0, 0.375, 0.0)
+    margin = wp.where(target.fine != 0, views.margin[view], 0.0)
     shift = view * points + geometry.shift[instance] + geometry.cluster_points[cluster]
     first = geometry.cluster_first[cluster]
     end = geometry.cluster_end[cluster]
@@ -180,7 +182,7 @@ def rasterize(
             c = projected[shift + corner[2]]
             around = box_of(a, b, c)
             if distorted:
-                around = pixels_around(views, view, around)
+                around = pixels_around(views, view, widened(around, margin))
             box = pixels_of(around, reach, right, bottom)
             shape = shape_of(a, b, c)
             if target.fine == 0 and not distorted:

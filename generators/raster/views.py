@@ -72,6 +72,7 @@ class ViewBuffers:
             "state": room((count, number), wp.uint8),
             "low": room(count, wp.vec4),
             "high": room(count, wp.vec4),
+            "margin": room(count, wp.float32),
         }
         self.views = Views()
         self.views.width, self.views.height = size
@@ -134,13 +135,16 @@ class ViewBuffers:
         for index, camera in enumerate(cameras):
             fx, fy, cx, cy = camera.intrinsics
             left, right, top, bottom = 0.0, camera.width - 1.0, 0.0, camera.height - 1.0
+            margin = 0.5
             if any(c.distortion.present for c in cameras):
                 table = lens_table(camera)
                 left, top = table.rays.min(axis=0)
                 right, bottom = table.rays.max(axis=0)
+                margin = table.margin
                 tables.append(table)
-            for name, u, v in (("low", left, top), ("high", right, bottom)):
-                x, y = (u - cx) / fx, (v - cy) / fy
+            self._mirrors["margin"].values[index] = margin
+            for name, u, v, off in (("low", left, top, -margin), ("high", right, bottom, margin)):
+                x, y = (u + off - cx) / fx, (v + off - cy) / fy
                 self._mirrors[name].values[index] = x, y, np.hypot(1, x), np.hypot(1, y)
         self._set_tables(tables)
         self._lenses = lenses

@@ -176,6 +176,12 @@ def pixels_around(views: Views, view: int, box: wp.vec4) -> wp.vec4:
 
 
 @wp.func
+def widened(box: wp.vec4, by: float) -> wp.vec4:
+    """Return a box that reaches farther to all sides."""
+    return box + wp.vec4(-by, by, -by, by)
+
+
+@wp.func
 def put_aside(target: Target, view: int, number: int):
     """Leave a triangle to the pass for large ones."""
     slot = wp.atomic_add(target.count, 0, 1)

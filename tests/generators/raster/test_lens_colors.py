@@ -7,10 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from envs.frames import from_quaternion, pose
+from envs.stage.looks import Material
+from envs.stage.scene import Shape
+from generators.camera import Camera, look_at
 from generators.distortion import Distortion
 from generators.raster.renderer import RasterRenderer
 from tests.generators.raster.cases import CASES, LENSES, Case, Size
-from tests.generators.raster.random_scenes import random_scene
+from tests.generators.raster.random_scenes import (
+    LIGHTING,
+    body,
+    bumpy,
+    picture,
+    random_scene,
+    scene_of,
+)
 from tests.generators.raster.test_renderer import same
 
 HARDLY = Distortion(k1=1e-9)
@@ -41,3 +52,38 @@ def test_colors_are_the_same_bytes_again(lens: Distortion) -> None:
     renderer = RasterRenderer(scene, (), device="cpu")
     renderer.render(replace(shown, poses={}))
     assert same(first, renderer.render(shown)) and same(first, renderer.render(shown))
+
+
+WIDE = Distortion(k4=0.3)
+"""Towards the corners of the pictures below, pixels look four times as far apart as in the middle.
+"""
+
+
+@pytest.mark.parametrize("lens", [Distortion(), WIDE])
+def test_edges_between_things_that_shine_alike_cannot_be_seen(lens: Distortion) -> None:
+    rng = np.random.default_rng(3)
+    shines = Material("shines", roughness=1.0, ior=1.0, emissive=(0.5, 0.5, 0.5))
+    # Of 20 000 small triangles, all around and partly behind one another.
+    blob = Shape("/blob", "mesh", np.eye(4), (), bumpy(rng, subdivisions=5), shines)
+    bodies = []
+    for k in range(30):
+        away = np.array([*rng.normal(size=2), 1.0])
+        away *= rng.uniform(0.5, 1.0) / np.linalg.norm(away)
+        bodies.append(body(f"blob{k}", blob, X_WB=pose(from_quaternion(rng.normal(size=4)), away)))
+    scene, ahead = scene_of(*bodies), look_at(np.zeros(3), np.array([0.0, 0.0, 1.0]))
+    camera = Camera(113.0, 113.0, 79.5, 59.5, 160, 120, ahead, 0.05, 50.0, lens)
+    black = (0.0, 0.0, 0.0)
+    lighting = replace(LIGHTING, sky=black, ground=black, sun=black, backdrop=black)
+    shown = replace(picture(scene, camera), lighting=lighting)
+    frame = RasterRenderer(scene, (), device="cpu").render(shown)
+    # Each pixel as 8 × 8 of them, of which none shows the black behind everything.
+    fine = replace(
+        camera, fx=904.0, fy=904.0, cx=8 * 79.5 + 3.5, cy=8 * 59.5 + 3.5, width=1280, height=960
+    )
+    closely = RasterRenderer(scene, (), device="cpu").render(
+        replace(shown, camera=fine), colors=False
+    )
+    solid = (closely.part_id >= 0).reshape(120, 8, 160, 8).all(axis=(1, 3))
+    several = np.ptp(closely.part_id.reshape(120, 8, 160, 8), axis=(1, 3)) > 0
+    assert (solid & several).sum() > 500
+    assert np.ptp(frame.rgb[solid]) == 0
