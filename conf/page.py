@@ -9,12 +9,12 @@ from omegaconf import OmegaConf
 from calibration import plots, recording_plots
 from calibration.report import Page
 from calibration.result import CalibrationResult
+from conf.findings import grouped, row
 from conf.judging import residual_whiteness
 from conf.outcome import Calibrated, Images, Judged, Outcome, Prepared
 from conf.schema import Config, Task
 from conf.session import versions
 from envs.telemetry.filtering import lowpass
-from envs.telemetry.finding import Finding
 
 _TITLES = {
     Task.pipeline: "From telemetry to training images",
@@ -69,14 +69,14 @@ def _recording(page: Page, data: Prepared) -> None:
     recording, findings = data.recording, data.findings
     page.section("Recording", "What was found in it, and what was done about it.")
     head = ["finding", "where", "count", "first at, s", "what was done", "detail"]
-    rows = _grouped(findings)
+    rows = grouped(findings)
     if rows:
         page.table(head, rows, text_columns=(0, 1, 4, 5))
     else:
         page.text("Nothing was wrong with it.")
     if len(rows) < len(findings):
         with page.folded(f"All {len(findings)} findings, joint by joint"):
-            page.table(head, [_row(f) for f in findings], text_columns=(0, 1, 4, 5))
+            page.table(head, [row(f) for f in findings], text_columns=(0, 1, 4, 5))
     drawn = recording_plots.timeline(recording, findings)
     if drawn is not None:
         page.text("When it was found, and how many samples it concerns:")
@@ -92,31 +92,6 @@ def _recording(page: Page, data: Prepared) -> None:
     page.image(recording_plots.sampling(recording), "time between samples")
     files = [[name, recording.protection.get(name, "unprotected")] for name in recording.sha256]
     page.table(["file", "what guards its bytes"], files, text_columns=(0, 1))
-
-
-def _row(finding: Finding) -> list[str]:
-    first = f"{finding.first_s:.3f}"
-    count = str(finding.count)
-    return [finding.kind, finding.channel, count, first, finding.action, finding.detail]
-
-
-def _grouped(findings: Sequence[Finding]) -> list[list[str]]:
-    """Return the rows of the table, with one for all joints that have one thing in common."""
-    groups: dict[tuple[str, str, str], list[Finding]] = {}
-    for finding in findings:
-        signal, _, joint = finding.channel.partition("/")
-        key = (finding.kind, signal if joint else finding.channel, finding.action)
-        groups.setdefault(key, []).append(finding)
-    rows = []
-    for (_, where, _), found in groups.items():
-        row = _row(min(found, key=lambda f: f.first_s))
-        if len(found) > 1:
-            joints = [f.channel.partition("/")[2] for f in found]
-            row[1] = f"{where}, {len(joints)} joints"
-            row[2] = str(sum(f.count for f in found))
-            row[5] = f"{row[5]} ({joints[0]}; the others are below)"
-        rows.append(row)
-    return rows
 
 
 def _replays(page: Page, judged: Judged, *, other: bool) -> None:

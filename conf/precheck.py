@@ -45,6 +45,8 @@ def _check(composed: DictConfig) -> None:
             f"resume is {config.resume}, which holds no {GENERATIONS}; allowed: the directory of a "
             "run with method=cmaes"
         )
+    if config.layer is not None and not Path(config.layer).is_file():
+        raise ConfigError(f"layer not found: {config.layer}")
     for name in (*config.split().trains_on, *config.split().judged_on):
         schema.named_recording(config, name)
 

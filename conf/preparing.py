@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from assets import catalog
+from conf.findings import doubts
 from conf.outcome import Prepared
 from conf.schema import named_recording
 from conf.session import STAGE, Session
@@ -113,6 +114,8 @@ def _prepare(session: Session, described: RecordingConfig, robot: str, stage_nam
         }
         findings = check(recording, joints=list(limits), limits=limits)
         trajectory = align(recording, [j.name for j in joints])
+    for doubt in doubts(findings):
+        session.note(f"{described.name}: {doubt}")
     rate_hz = slowest_rate_hz(recording)
     cutoff_hz = min(options.cutoff_hz, rate_hz / SAMPLES_PER_PERIOD)
     if cutoff_hz < options.cutoff_hz:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from conf.schema import Task
 from conf.session import Session
 from envs.stage.identified import Value
 from envs.stage.layers import write_overrides
@@ -20,7 +21,9 @@ MISSING = {
     "effort_limit": ("torque limit", "none is applied"),
     "velocity_limit": ("velocity limit", "none is applied"),
 }
-"""Field → what it is, and what is made of it where the stage does not say it."""
+"""Field → what it is, and what a fit makes of it where the stage does not say it."""
+FITS, MOVES = (Task.pipeline, Task.calibrate), (Task.pipeline, Task.calibrate, Task.replay)
+"""Tasks that fit, and tasks in which drives move the robot: others need not be told."""
 
 
 def write_start(
@@ -34,8 +37,12 @@ def write_start(
         Whether a layer was written.
     """
     found = [scene.robot.joint(name) for name in joints]
+    task = session.config.task
     for field, (what, made) in MISSING.items():
-        _tell(session, robot, [j for j in found if j.sources.get(field) == "default"], what, made)
+        lacking = [j for j in found if j.sources.get(field) == "default"]
+        if task in MOVES:
+            made = made if task in FITS else "none is applied"
+            _tell(session, robot, lacking, what, made, of=len(found))
     idle = [j for j in found if j.drive is None]
     if not idle:
         return False
@@ -57,7 +64,8 @@ def write_start(
         f"started at {BANDWIDTH_HZ:g} Hz, critically damped: "
         f"{min(span):.3g} to {max(span):.3g} N·m/rad or N/m"
     )
-    _tell(session, robot, idle, "position drive", made)
+    if task in MOVES:
+        _tell(session, robot, idle, "position drive", made, of=len(found))
     return True
 
 
@@ -66,7 +74,9 @@ def start_path(session: Session, robot: str) -> Path:
     return session.directory / f"start_{robot}.usda"
 
 
-def _tell(session: Session, robot: str, joints: list[Joint], what: str, made: str) -> None:
+def _tell(
+    session: Session, robot: str, joints: list[Joint], what: str, made: str, *, of: int
+) -> None:
     if joints:
-        names = ", ".join(j.name for j in joints)
-        session.note(f"robot {robot} has no {what} for {names}: {made}")
+        some = "" if len(joints) == of else f" for {', '.join(j.name for j in joints)}"
+        session.note(f"robot {robot} has no {what}{some}: {made}")

@@ -46,6 +46,10 @@ def dispatch(config: Config, directory: Path) -> int:
         session.log("error", text=str(error))
         session.discard_if_empty()
         raise
+    except KeyboardInterrupt:
+        session.log("interrupted")
+        session.discard_if_empty()
+        raise
     for damage in session.damage:
         session.warn(f"salvaged: {damage}")
     return SALVAGED if session.damage else WHOLE

@@ -182,6 +182,11 @@ def _columns(table: Table) -> tuple[list[str], dict[str, Any]]:
                 if bits:
                     place["register_bits"] = bits
                 signals[signal] = {**place, "unit": unit_of(signal, names[0])}
+            else:
+                lines.append(
+                    f"{signal} is left out of the draft: its joints are {', '.join(by_joint)}, and "
+                    f"not those of {next(iter(signals))}, {', '.join(joints)}"
+                )
     if "command_position" in signals:
         signals.pop("command_velocity", None)
     if not signals:
@@ -223,7 +228,10 @@ def _findings(
     except RecordingError as error:
         return (f"the draft does not work yet: {error}",), damage
     told = (
-        f"  {f.kind} of {f.channel}: {f.count}, first at {f.first_s:.3f} s; {f.detail}"
+        f"  {f.kind} of {f.channel}: "
+        # Of what is about the whole there is no count and no time.
+        + (f"{f.count}, first at {f.first_s:.3f} s; " if len(f.rows) else "")
+        + f.detail
         for f in findings
     )
     return (*head, *told), recording.damage

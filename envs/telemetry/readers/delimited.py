@@ -40,11 +40,11 @@ def load(path: Path, wanted: Collection[str] | None = None) -> Table:
     names = [name.strip() for name in fields]
     if not any(names) or not first.endswith(b"\n"):
         raise RecordingError(f"{path}: there is no header line with the names of the columns")
+    if all(_is_number(name) for name in names):
+        raise RecordingError(f"{path}: the first line holds numbers, not the names of columns")
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise RecordingError(f"{path}: columns are named twice: {', '.join(twice)}")
-    if all(_is_number(name) for name in names):
-        raise RecordingError(f"{path}: the first line holds numbers, not the names of columns")
     body = path.read_bytes()[len(first) :]
     body, damage = _whole_lines(body, separator, len(names), path)
     # A line that is too short is read as nulls by polars: count the separators ourselves.

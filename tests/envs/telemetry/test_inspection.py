@@ -1,6 +1,7 @@
 """A file that nobody described is told, and the draft of its description reads it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,23 @@ def test_names_that_yaml_would_misread_are_quoted(tmp_path: Path) -> None:
     values = loaded(inspect(path).draft)
     assert values["path"] == str(path)
     assert values["streams"]["states"]["joints"] == ["on", "1", "a b"]
+
+
+def test_a_signal_of_other_joints_is_not_left_out_without_a_word(tmp_path: Path) -> None:
+    rows = "".join(f"{k / 100},{k},{k},{k}\n" for k in range(50))
+    path = tmp_path / "log.csv"
+    path.write_text("time,a.position,a.velocity,b.velocity\n" + rows)
+    told = inspect(path).text
+    assert (
+        "velocity is left out of the draft: its joints are a, b, and not those of position, a"
+        in told
+    )
+
+
+def test_what_is_about_a_whole_recording_has_no_count_and_no_time(tmp_path: Path) -> None:
+    rows = "".join(f"{k / 100},{np.sin(k / 9)}\n" for k in range(300) if k not in range(90, 140))
+    path = tmp_path / "log.csv"
+    path.write_text("time,a.position\n" + rows)
+    told = inspect(path).text.splitlines()
+    assert "  missing_signal of effort: it was not logged" in told
+    assert any(re.match(r"  gap of states: 1, first at 0\.\d+ s; ", line) for line in told), told

@@ -208,6 +208,7 @@ def refused(source: RecordingSource, message: str) -> None:
         ("t,q\n", "no usable|there is|0"),
         ("0,1\n1,2\n", "holds numbers, not the names"),
         ("t,q,q\n0,1,2\n", "named twice: q"),
+        ("0.0,0.1,0.1\n0.1,1,2\n", "holds numbers, not the names"),
         ("t,q\n0,1\n1\n2,3\n", "line 3 has 1 fields; the header has 2"),
         ("t,q\n0,1\n1,2,3\n", "line 3 has 3 fields"),
         ("t,q\n0,1\n1,one\n", "line 3: 'one' in column 'q' is not a number"),
