@@ -1,10 +1,8 @@
 """Identify joint zero offsets and link geometry from measured poses of a marker on the robot.
 
-Forward kinematics are a product of exponentials in local frames (Chen, Yang, Tan and Yeo, Local POE
-model for robot kinematic calibration, Mechanism and Machine Theory 36, 2001): joint j moves its
-child by `X_PJ·exp(ξ_j)·exp(Ŝ_j (q_j + δ_j))`, ξ_j being a small screw of the joint's frame and δ_j
-what its encoder reads too little. Where the camera or tracker stands (`X_WC`) and how the marker
-sits on its body (`X_BM`) are unknown too, and are screws on a first guess.
+Forward kinematics with a screw ξ on each joint's frame and an offset δ on its encoder are those of
+`screws`. Where the camera or tracker stands (`X_WC`) and how the marker sits on its body (`X_BM`)
+are unknown too, and are screws on a first guess.
 
 Gauss–Newton on whitened residuals, with torch's derivatives in float64 and a Gaussian
 prior about the stage: what the poses cannot tell stays where the stage has it, and is told in
@@ -14,7 +12,6 @@ words.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from math import factorial
 from typing import Any
 
 import numpy as np
@@ -24,6 +21,7 @@ from torch import Tensor
 
 from calibration.markers import KINDS, Marker, first_guess
 from calibration.result import SCREW, CalibrationResult, Parameter
+from calibration.screws import exponential, forward_kinematics
 from calibration.uncertainty import prior_share
 from envs.errors import CalibrationError, unknown
 from envs.frames import Pose
@@ -41,65 +39,6 @@ PRIOR_SHARE = 0.5
 NEGLIGIBLE, SHARE = 1e-7, 1e-6
 """Of the largest singular value: the poses do not speak about such a direction at all; and of a
 direction's largest part: it has no part in it."""
-
-
-def exponential(twist: Float[Tensor, "*n 6"]) -> Float[Tensor, "*n 4 4"]:
-    """Return the rigid motions of twists (v, ω), m and rad, |ω| ≤ π.
-
-    Lynch and Park, Modern Robotics (2017), eq. 3.88, the functions of |ω| as power series in |ω|²:
-    they are smooth where |ω| is not, at zero.
-    """
-    v, w = twist[..., :3], twist[..., 3:]
-    W, square = _cross(w), (w * w).sum(-1)[..., None, None]
-    one = torch.eye(3, dtype=twist.dtype)
-    # Σ (−s)^k / (2k + order)!, which for k < 14 and |ω| = π is exact to rounding.
-    a, b, c = (
-        sum((-square) ** k / float(factorial(2 * k + order)) for k in range(14))
-        for order in (1, 2, 3)
-    )
-    turn = one + a * W + b * W @ W
-    shift = (one + b * W + c * W @ W) @ v[..., None]
-    return _pose(turn, shift)
-
-
-def _cross(w: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3 3"]:
-    x, y, z = w.unbind(-1)
-    zero = torch.zeros_like(x)
-    rows = [torch.stack(r, -1) for r in ((zero, -z, y), (z, zero, -x), (-y, x, zero))]
-    return torch.stack(rows, -2)
-
-
-def _pose(R: Float[Tensor, "*n 3 3"], p: Float[Tensor, "*n 3 1"]) -> Float[Tensor, "*n 4 4"]:
-    last = torch.tensor([[0.0, 0.0, 0.0, 1.0]], dtype=R.dtype).expand(*R.shape[:-2], 1, 4)
-    return torch.cat([torch.cat([R, p], -1), last], -2)
-
-
-def forward_kinematics(
-    tree: Tree,
-    q: Float[Tensor, "pose joint"],
-    offsets: Float[Tensor, "*pose joint"],
-    screws: Float[Tensor, "*pose joint 6"],
-) -> Float[Tensor, "joint pose 4 4"]:
-    """Return the pose of each link of a tree in the world.
-
-    Args:
-        tree: A link's frame is its joint's frame in the child.
-        q: What the encoders read, rad or m.
-        offsets: δ, what they read too little, rad or m; of all poses, or of each.
-        screws: ξ of each joint's frame, m and rad, likewise.
-    """
-    X_PJ = torch.from_numpy(tree.X_PJ) @ exponential(screws)
-    axis, slides = torch.from_numpy(tree.axis), torch.from_numpy(tree.prismatic)
-    moved = (q + offsets)[..., None, None]
-    K, still = _cross(axis), slides[:, None, None]
-    one = torch.eye(3, dtype=q.dtype)
-    turn = one + torch.where(still, 0.0, torch.sin(moved) * K + (1 - torch.cos(moved)) * K @ K)
-    motion = _pose(turn, torch.where(still, moved * axis[..., None], torch.zeros_like(moved)))
-    poses: list[Tensor] = []
-    for j, parent in enumerate(tree.parent.tolist()):
-        X_PC = X_PJ[..., j, :, :] @ motion[..., j, :, :]
-        poses.append(X_PC if parent < 0 else poses[parent] @ X_PC)
-    return torch.stack(poses)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from calibration.kinematics import exponential
 from calibration.result import INERTIAL, SCREW, CalibrationResult, Parameter
+from calibration.screws import exponential
 from envs.stage.identified import OVERRIDABLE, FrameValue, InertialValue, Value
 from envs.stage.layers import write_overrides
 from envs.stage.scene import Inertial

@@ -9,9 +9,10 @@ import pytest
 import torch
 from scipy.stats import chi2, f
 
-from calibration.kinematics import _stage, fit_kinematics, forward_kinematics, unknown_directions
+from calibration.kinematics import _stage, fit_kinematics, unknown_directions
 from calibration.markers import Marker, first_guess, read_markers
 from calibration.result import CalibrationResult
+from calibration.screws import forward_kinematics
 from envs.errors import CalibrationError
 from envs.frames import axis_angle, inverse, pose, to_quaternion
 from envs.stage.scene import Scene
