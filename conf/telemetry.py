@@ -7,7 +7,8 @@ from typing import Any
 from omegaconf import MISSING
 
 from envs.errors import RecordingError, unknown
-from envs.telemetry.source import RecordingSource, recording_source
+from envs.telemetry.description import recording_source
+from envs.telemetry.source import RecordingSource
 
 ANGLES = {"rad": 1.0, "deg": math.pi / 180}
 LENGTHS = {"m": 1.0, "mm": 1e-3}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from envs.errors import RecordingError
+from envs.telemetry.description import recording_source
 from envs.telemetry.detectors import register_bits
 from envs.telemetry.draft import assumed, draft, unit_of
 from envs.telemetry.naming import COMMANDED, TIMES, is_time, joint_of, signal_of, time_unit
@@ -19,7 +20,7 @@ from envs.telemetry.readers.contract import UNPROTECTED, Log, Table
 from envs.telemetry.readers.formats import LOGS, TABLES, guess
 from envs.telemetry.readers.messages import NAMES, described_fields, field_of
 from envs.telemetry.recording import Damage, Signal
-from envs.telemetry.source import MESSAGES, Format, recording_source
+from envs.telemetry.source import MESSAGES, Format
 from envs.telemetry.text_inspection import text_folder
 
 

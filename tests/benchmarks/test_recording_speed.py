@@ -24,7 +24,7 @@ import json, resource, sys, time
 import polars as pl
 from envs.telemetry.alignment import align
 from envs.telemetry.read import read
-from envs.telemetry.source import recording_source
+from envs.telemetry.description import recording_source
 
 path, values = sys.argv[1], json.loads(sys.argv[2])
 source = recording_source(values)

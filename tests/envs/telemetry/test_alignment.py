@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from envs.errors import RecordingError
 from envs.telemetry.alignment import align
+from envs.telemetry.description import recording_source
 from envs.telemetry.read import read
 from envs.telemetry.recording import Policy, Recording, Stream
-from envs.telemetry.source import recording_source
 from envs.telemetry.trajectory_file import write_trajectory
 from tests.envs.telemetry.tiny import recording
 

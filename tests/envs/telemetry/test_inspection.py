@@ -11,12 +11,13 @@ from omegaconf import OmegaConf
 
 from conf.telemetry import RecordingConfig
 from envs.errors import RecordingError
+from envs.telemetry.description import recording_source
 from envs.telemetry.draft import unit_of
 from envs.telemetry.inspection import inspect
 from envs.telemetry.naming import joint_of, signal_of
 from envs.telemetry.quality import check
 from envs.telemetry.read import read
-from envs.telemetry.source import RecordingSource, recording_source
+from envs.telemetry.source import RecordingSource
 from tests.envs.telemetry.tiny import PANDA, shipped
 from tests.envs.telemetry.written import QD, T_NS, WRITERS, Q
 

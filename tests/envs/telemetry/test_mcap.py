@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.errors import RecordingError
+from envs.telemetry.description import recording_source
 from envs.telemetry.quality import check
 from envs.telemetry.read import read
 from envs.telemetry.recording import Signal
-from envs.telemetry.source import RecordingSource, recording_source
+from envs.telemetry.source import RecordingSource
 from tests.envs.telemetry.tiny import joint_state, mcap_source, write_mcap
 
 FULL = {

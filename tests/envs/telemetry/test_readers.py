@@ -13,11 +13,12 @@ import polars as pl
 import pytest
 
 from envs.errors import RecordingError
+from envs.telemetry.description import recording_source
 from envs.telemetry.quality import check
 from envs.telemetry.read import read
 from envs.telemetry.readers import arrays
 from envs.telemetry.recording import DriveGain
-from envs.telemetry.source import RecordingSource, recording_source
+from envs.telemetry.source import RecordingSource
 from tests.envs.telemetry import written
 from tests.envs.telemetry.tiny import joint_state, mcap_source, write_mcap
 from tests.envs.telemetry.written import JOINTS, QD, T_NS, WRITERS, Q, table

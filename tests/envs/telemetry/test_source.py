@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from envs.errors import RecordingError
-from envs.telemetry.source import recording_source
+from envs.telemetry.description import recording_source
 
 ROOT = Path(__file__).resolve().parents[3]
 

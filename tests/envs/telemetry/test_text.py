@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from envs.errors import RecordingError
+from envs.telemetry.description import recording_source
 from envs.telemetry.read import read
-from envs.telemetry.source import RecordingSource, recording_source
+from envs.telemetry.source import RecordingSource
 
 FILES = {
     "t.txt": "0\n1.5\n3\n",

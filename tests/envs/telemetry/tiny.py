@@ -12,8 +12,9 @@ from mcap.writer import CompressionType, Writer
 from omegaconf import OmegaConf
 
 from conf import schema
+from envs.telemetry.description import recording_source
 from envs.telemetry.recording import Recording, Stream
-from envs.telemetry.source import RecordingSource, recording_source
+from envs.telemetry.source import RecordingSource
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = Path(os.environ.get("KINETWIN_SHARED", ROOT.parent / "shared"))

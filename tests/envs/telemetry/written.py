@@ -15,7 +15,8 @@ from rosbags.rosbag2 import Writer as Bag2Writer
 from rosbags.typesys import Stores, get_typestore
 from scipy.io import savemat
 
-from envs.telemetry.source import RecordingSource, recording_source
+from envs.telemetry.description import recording_source
+from envs.telemetry.source import RecordingSource
 
 JOINTS = ("a", "b", "c")
 N = 120
