@@ -77,6 +77,8 @@ class RasterRenderer:
     def render_batch(self, scenarios: Sequence[Scenario], *, colors: bool = True) -> list[Frame]:
         """Draw several scenarios in one launch, so that a GPU is filled.
 
+        Where only some lenses distort there are two, as each picture is to be what it is alone.
+
         Raises:
             ConfigError: Their pictures are not all of one size.
         """
@@ -84,6 +86,19 @@ class RasterRenderer:
         if len(sizes) != 1:
             raise ConfigError(f"pictures of one launch need one size, not {sorted(sizes)}")
         width, height = sizes.pop()
+        bent = [k for k, s in enumerate(scenarios) if s.camera.distortion.present]
+        if 0 < len(bent) < len(scenarios):
+            straight = [k for k in range(len(scenarios)) if k not in bent]
+            frames = {
+                k: frame
+                for some in (straight, bent)
+                for k, frame in zip(
+                    some,
+                    self.render_batch([scenarios[k] for k in some], colors=colors),
+                    strict=True,
+                )
+            }
+            return [frames[k] for k in range(len(scenarios))]
         buffer, shader = self._room((len(scenarios), width, height))
         buffer.fill([View(s.camera, s.poses) for s in scenarios])
         buffer.find_filled()

@@ -69,9 +69,9 @@ def seen_at(views: Views, view: int, x: int, y: int, off: wp.vec2) -> wp.vec2:
     here = views.rays[view, y * views.width + x]
     if off[0] == 0.0 and off[1] == 0.0:
         return here
-    # A lens is smooth: inside a pixel it is as good as linear.
-    i = wp.where(x + 1 < views.width, 1, -1)
-    j = wp.where(y + 1 < views.height, 1, -1)
+    # A lens is smooth: inside a pixel it is as good as linear. A lone pixel has no neighbour.
+    i = wp.where(x + 1 < views.width, 1, wp.where(x > 0, -1, 0))
+    j = wp.where(y + 1 < views.height, 1, wp.where(y > 0, -1, 0))
     across = views.rays[view, y * views.width + x + i] - here
     down = views.rays[view, (y + j) * views.width + x] - here
     return here + across * (off[0] * float(i)) + down * (off[1] * float(j))

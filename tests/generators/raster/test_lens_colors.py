@@ -87,3 +87,30 @@ def test_edges_between_things_that_shine_alike_cannot_be_seen(lens: Distortion) 
     several = np.ptp(closely.part_id.reshape(120, 8, 160, 8), axis=(1, 3)) > 0
     assert (solid & several).sum() > 500
     assert np.ptp(frame.rgb[solid]) == 0
+
+
+def test_straight_and_distorting_lenses_in_one_batch_show_what_each_shows_alone() -> None:
+    scene, shown = random_scene(4, size=(160, 120))
+    several = [replace(shown, camera=replace(shown.camera, distortion=k)) for k in LENSES]
+    renderer = RasterRenderer(scene, (), device="cpu")
+    alone = [renderer.render(one) for one in several]
+    assert all(map(same, renderer.render_batch(several), alone))
+    assert all(map(same, renderer.render_batch(several[::-1]), alone[::-1]))
+
+
+@pytest.mark.parametrize("size", [(1, 64), (64, 1)])
+def test_a_line_of_pixels_through_a_bent_lens_shows_what_a_straight_one_does(size: Size) -> None:
+    # Edges lie across the line; along it only do samples look beside the centres.
+    shines = Material("shines", roughness=1.0, ior=1.0, emissive=(0.5, 0.5, 0.5))
+    bar = (0.083, 4.0, 0.01) if size[1] == 1 else (4.0, 0.083, 0.01)
+    scene = scene_of(body("bar", Shape("/bar", "box", np.eye(4), bar, None, shines)))
+    above = look_at(np.array([0.0, 0.0, 1.0]), np.zeros(3))
+    camera = Camera.with_view(above, 0.4 * size[0] / 64, size, near_m=0.05, far_m=5.0)
+    black = (0.0, 0.0, 0.0)
+    lighting = replace(LIGHTING, sky=black, ground=black, sun=black, backdrop=black)
+    shown = replace(picture(scene, camera), lighting=lighting)
+    bent = replace(shown, camera=replace(camera, distortion=HARDLY))
+    renderer = RasterRenderer(scene, (), device="cpu")
+    straight, through = renderer.render(shown).rgb, renderer.render(bent).rgb
+    assert len(np.unique(straight)) > 2
+    np.testing.assert_array_equal(straight, through)
