@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 KEPT, FLAGGED, UNUSED = "#8794a1", "#e07a1f", "#c0392b"
 # More rows or panels than these no one looks at.
 MOST_ROWS, MOST_PANELS = 24, 6
+UNITS = {
+    "position": "rad or m", "velocity": "rad/s or m/s", "effort": "N·m or N", "current": "A",
+    "voltage": "V",
+}  # fmt: skip
 LEAST_STEP_MS = 0.01
 """Where steps of 0 or less are drawn."""
 # What a look at the signal shows; faults of a clock show in the time between samples.
@@ -148,6 +152,7 @@ def _look(axis: "Axes", place: _Place, start_ns: int) -> None:
     where = f"{place.signal}/{stream.joints[joint]}"
     axis.set_title(f"{finding.kind}: {where}", fontsize=8, loc="left")
     axis.set_xlabel("time, s", fontsize=7)
+    axis.set_ylabel(UNITS.get(place.signal.removeprefix("command_"), ""), fontsize=7)
     axis.margins(x=0.02)
     # An offset above the axis would stand in the title.
     axis.ticklabel_format(axis="y", useOffset=False)

@@ -54,6 +54,7 @@ def validate(session: Session, scene: Scene, trajectory: Trajectory, make: Make)
     for title, criteria in _groups(found):
         session.console.print(_table(title, criteria))
     session.console.print(f"page         {page}", soft_wrap=True)
+    session.console.print(f"figures      {session.directory / 'validate.json'}", soft_wrap=True)
     if not found.passed:
         failed = [c.name for _, group in _groups(found) for c in group if not c.passed]
         raise KinetwinError(
@@ -72,7 +73,9 @@ def _groups(found: Audit) -> list[tuple[str, Sequence[Criterion]]]:
 
 
 def _cells(criterion: Criterion) -> list[str]:
-    found = "not given" if criterion.found is None else f"{criterion.found:.3g}"
+    found = "not given"
+    if criterion.found is not None:
+        found = f"{criterion.found:.3g} {criterion.unit}".strip()
     limit = f"{criterion.limit:g} {criterion.unit}".strip()
     return [criterion.name, found, limit, "pass" if criterion.passed else "FAIL"]
 
@@ -112,7 +115,11 @@ def _page(session: Session, found: Audit) -> Page:
             text_columns=(0, 3),
             marks=["good" if c.passed else "bad" for c in criteria],
         )
-    page.section("Error maps", "The views with most wrong ids, the worst first.")
+    page.section(
+        "Error maps",
+        "The views with most wrong ids, the worst first. Errors of depth and normals are black "
+        "where there is none and bright where they are large; white: nothing to compare.",
+    )
     for view in found.worst(SHOWN):
         page.text(f"View {view.index}{', distorted' if view.distorted else ''}")
         page.image(view.error_map, f"error map of view {view.index}")

@@ -6,9 +6,13 @@ from envs.telemetry.finding import Finding
 
 
 def row(finding: Finding) -> list[str]:
-    """Return kind, channel, count, time of the first (s), action and detail."""
-    first = f"{finding.first_s:.3f}"
-    count = str(finding.count)
+    """Return kind, channel, count, time of the first (s), action and detail.
+
+    What is about a whole recording has no count and no time.
+    """
+    whole = not len(finding.rows) and finding.first_s == 0
+    first = "–" if whole else f"{finding.first_s:.3f}"
+    count = "–" if whole else str(finding.count)
     return [finding.kind, finding.channel, count, first, finding.action, finding.detail]
 
 
@@ -26,7 +30,8 @@ def grouped(findings: Sequence[Finding]) -> list[list[str]]:
         if len(found) > 1:
             joint = first.channel.partition("/")[2]
             cells[1] = f"{where}, {len(found)} joints"
-            cells[2] = str(sum(f.count for f in found))
+            if cells[2] != "–":
+                cells[2] = str(sum(f.count for f in found))
             cells[5] = f"{cells[5]} ({joint}; the others are below)"
         rows.append(cells)
     return rows

@@ -115,7 +115,8 @@ def _told(diagnostics: list[dict[str, str]]) -> list[str]:
 def _links(links: list[dict[str, Any]]) -> Table:
     table = Table(box=None)
     for column in ("link", "mass, kg", "from", "centre of mass, m", "Ixx Iyy Izz, kg·m²"):
-        table.add_column(column, justify="left" if column in ("link", "from") else "right")
+        words = column in ("link", "from")
+        table.add_column(column, justify="left" if words else "right", overflow="fold")
     for link in links:
         centre = " ".join(f"{v:.4g}" for v in link["com_m"])
         diagonal = " ".join(f"{link['inertia_kgm2'][k][k]:.4g}" for k in range(3))
@@ -135,7 +136,7 @@ def _joints(joints: list[dict[str, Any]]) -> Table:
         "drive.damping": "damping",
     }
     table = Table(box=None, caption="SI: rad, N·m, kg·m²; m, N, kg where a joint slides")
-    table.add_column("joint")
+    table.add_column("joint", no_wrap=True)
     table.add_column("kind")
     for title in shown.values():
         table.add_column(title, justify="right")
@@ -144,7 +145,7 @@ def _joints(joints: list[dict[str, Any]]) -> Table:
     if len(files) > 1:
         table.add_column("layer")
     if any(joint["mimic"] for joint in joints):
-        table.add_column("follows")
+        table.add_column("follows", overflow="fold")
     for joint in joints:
         entries = [joint["values"][field] for field in shown]
         cells = ["–" if e["value"] is None else f"{e['value']:.4g}" for e in entries]

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from calibration import plots, recording_plots
 from calibration.report import Page
-from calibration.result import CalibrationResult
+from calibration.result import CalibrationResult, Parameter
 from conf.findings import grouped, row
 from conf.judging import residual_whiteness
 from conf.outcome import Calibrated, Images, Judged, Outcome, Prepared
@@ -182,7 +182,14 @@ def _parameters(page: Page, outcome: Outcome, fit: Calibrated) -> None:
     of_joints = sorted(
         (n for n in names if ".inertial." not in n), key=lambda n: n.split(".", 1)[1]
     )
-    _parameter_table(page, fit, of_joints, {} if outcome.truth is None else outcome.truth.values)
+    truth = {} if outcome.truth is None else outcome.truth.values
+    held = [
+        n for n in of_joints if all(was_held(r.parameters.get(n)) for r in fit.by_method.values())
+    ]
+    _parameter_table(page, fit, [n for n in of_joints if n not in held], truth)
+    if held:
+        with page.folded("What no method was to find: held where it was"):
+            _parameter_table(page, fit, held, truth)
     with page.folded("Mass properties of the links"):
         _parameter_table(page, fit, [n for n in names if ".inertial." in n], {})
 
@@ -223,6 +230,20 @@ def _errors(of: Mapping[str, Any]) -> tuple[float, float, float]:
     return errors[of["chosen"]], next(iter(errors.values())), min(errors.values())
 
 
+def was_held(parameter: Parameter | None) -> bool:
+    """Whether a method left a value where it was: a term that the joint was not given, say."""
+    return parameter is None or (parameter.std == 0 and not parameter.identifiable)
+
+
+def as_text(parameter: Parameter | None) -> str:
+    """Return value ± standard deviation; what was held has no deviation, which is not one of 0."""
+    if parameter is None:
+        return "–"
+    return f"{parameter.value:.4g}" + (
+        " (held)" if was_held(parameter) else f" ± {parameter.std:.2g}"
+    )
+
+
 def _parameter_table(
     page: Page, fit: Calibrated, names: Sequence[str], truth: dict[str, float]
 ) -> None:
@@ -231,7 +252,7 @@ def _parameter_table(
     for name in names:
         found = [r.parameters.get(name) for r in fit.by_method.values()]
         first = next(p for p in found if p is not None)
-        cells = ["–" if p is None else f"{p.value:.4g} ± {p.std:.2g}" for p in found]
+        cells = [as_text(p) for p in found]
         if truth:
             cells.append(f"{truth[name]:.4g}" if name in truth else "–")
         rows.append([name, first.unit, f"{first.nominal:.4g}", *cells])

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from calibration import recording_plots
-from calibration.recording_plots import closer_look, sampling, timeline
+from calibration.recording_plots import UNITS, closer_look, sampling, timeline
 from envs.telemetry.quality import check
 from tests.envs.telemetry.inject import INJECTORS, clean
 from tests.envs.telemetry.tiny import recording
@@ -57,6 +57,7 @@ def test_a_closer_look_marks_the_samples_that_have_the_fault(drawn: list[Any]) -
     (axis,) = [a for a in drawn[0].axes if a.get_visible()]
     ((channel, rows),) = injected.truth.items()
     assert axis.get_title(loc="left") == f"stuck: {channel}"
+    assert axis.get_ylabel() == UNITS[channel.split("/")[0]]
     marked = axis.lines[1]
     assert len(marked.get_xdata()) == np.sum(rows < rows[0] + 80)
     assert len(set(marked.get_ydata())) == 1

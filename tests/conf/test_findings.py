@@ -24,7 +24,10 @@ def test_joints_share_a_line_that_names_the_one_its_detail_is_of() -> None:
         "degrees", "position, 2 joints", "6", "1.000", "flagged",
         "-31 to 29 (b; the others are below)",
     ]  # fmt: skip
-    assert [row[0] for row in others] == ["command_lag", "spike"]
+    assert [row[:4] for row in others] == [
+        ["command_lag", "command_position/a", "–", "–"],
+        ["spike", "effort/b", "3", "4.000"],
+    ]
 
 
 def test_doubts_are_what_a_run_goes_on_with_and_should_not_be_missed() -> None:
