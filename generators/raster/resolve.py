@@ -5,7 +5,7 @@
 import warp as wp
 
 from generators.raster.cells import CELL, EMPTY, MIXED
-from generators.raster.facet import NOTHING, Facet, facet_of, ray_at
+from generators.raster.facet import NOTHING, Facet, facet_of, fetch, ray_at
 from generators.raster.layout import Geometry, Views
 from generators.raster.rows import Row
 from generators.raster.sampled import Entries, Seen, seen_by
@@ -68,6 +68,55 @@ def label_row(
     ...
 
 
+@wp.func_native("""
+    for (int k = 0; k < count; ++k) {
+        const bool there = entries[k] != 0;
+        const int who = item_instance.data[(wp::uint32)entries[k] / 64];
+        depth.data[first + k] = there ? found.data[0][k] : INFINITY;
+        part.data[first + k] = there ? part_of.data[who] : -1;
+        instance.data[first + k] = there ? label_of.data[who] : 0;
+        for (int n = 0; n < 3; ++n) {
+            normal.data[first + k][n] = there ? found.data[3 + n][k] : 0.0f;
+            smooth.data[first + k][n] = there ? found.data[6 + n][k] : 0.0f;
+        }
+        for (int n = 0; n < 2; ++n) shares.data[first + k][n] = found.data[1 + n][k];
+    }
+""")
+def label_places(
+    first: int,
+    count: int,
+    item_instance: wp.array(dtype=wp.int32),
+    part_of: wp.array(dtype=wp.int32),
+    label_of: wp.array(dtype=wp.int32),
+    entries: Entries,
+    found: Seen,
+    depth: wp.array3d(dtype=wp.float32),
+    part: wp.array3d(dtype=wp.int32),
+    instance: wp.array3d(dtype=wp.int32),
+    normal: wp.array3d(dtype=wp.vec3),
+    smooth: wp.array3d(dtype=wp.vec3),
+    shares: wp.array3d(dtype=wp.vec2),
+):
+    """Write the labels of some pixels in a row, each of a triangle of its own, or of none.
+
+    Args:
+        first: Number of the first pixel.
+        count: How many pixels, eight at most.
+        item_instance: See `Geometry`.
+        part_of: Part of each instance.
+        label_of: Id of each instance.
+        entries: Of the visibility buffer.
+        found: What `seen_by` says of them.
+        depth: Where labels go, as all that follow; see `label_row`.
+        part: Numbers of parts.
+        instance: Instance ids.
+        normal: Normals of triangles.
+        smooth: Normals of meshes.
+        shares: Weights of the second and third corner.
+    """
+    ...
+
+
 @wp.kernel
 def label(
     geometry: Geometry,
@@ -91,6 +140,12 @@ def label(
     for column in range(k * run, wp.min(k * run + run, across)):
         left = column * CELL
         one = filled[view, (y // CELL) * across + column]
+        ahead = column + 1
+        if ahead < across and filled[view, (y // CELL) * across + ahead] == MIXED:
+            fetch(
+                seen, start + ahead * CELL, wp.min(CELL, views.width - ahead * CELL),
+                geometry.item_first, geometry.corners, geometry.normals,
+            )  # fmt: skip
         if one < EMPTY and views.distorted == 0 and left + CELL <= views.width:
             if one != before:
                 facet = facet_of(geometry, views, view, one)
@@ -117,19 +172,7 @@ def label(
                 geometry.item_instance, geometry.item_first, geometry.corners, geometry.normals,
                 views.X_CS, views.R_WS, view, views.R_WC[view], views.lens[view], entries, u, v,
             )  # fmt: skip
-        for n in range(count):
-            x = left + n
-            if entries[n] == NOTHING:
-                depth[view, y, x] = wp.inf
-                part[view, y, x] = -1
-                instance[view, y, x] = 0
-                normal[view, y, x] = wp.vec3()
-                smooth[view, y, x] = wp.vec3()
-                continue
-            whose = geometry.item_instance[int(entries[n] & wp.uint64(0xFFFFFFFF)) // 64]
-            depth[view, y, x] = found[0, n]
-            part[view, y, x] = geometry.part[whose]
-            instance[view, y, x] = geometry.label[whose]
-            normal[view, y, x] = wp.vec3(found[3, n], found[4, n], found[5, n])
-            smooth[view, y, x] = wp.vec3(found[6, n], found[7, n], found[8, n])
-            shares[view, y, x] = wp.vec2(found[1, n], found[2, n])
+        label_places(
+            start + left, count, geometry.item_instance, geometry.part, geometry.label, entries,
+            found, depth, part, instance, normal, smooth, shares,
+        )  # fmt: skip
