@@ -24,13 +24,13 @@ def test_a_labelled_picture_against_tiny_renderer(record: Record) -> None:
         record(f"render.{name}_cpu_s", seconds)
     for name, seconds in found["passes"].items():
         record(f"render.pass.{name}_cpu_s", seconds)
+    for name, part in found["median_share"].items():
+        record(f"render.{name}_to_tiny_renderer_median", part)
     share = found["share"]
     for name, part in share.items():
         record(f"render.{name}_to_tiny_renderer", part)
-    # Colours were asked for at 1/8. On a machine whose neighbours take memory from it they are
-    # 0.122 to 0.139, as the hour is: our part waits for memory more than TinyRenderer's does.
     assert share["labels"] <= 1 / 16
-    assert share["labels_and_colors"] <= 0.145
+    assert share["labels_and_colors"] <= 1 / 8
     assert share["labels_and_smooth_colors"] <= 1 / 5
 
 

@@ -13,6 +13,7 @@ from tests.generators.raster.cases import CASES, Case, Size, tabletop
 from tests.generators.raster.test_renderer import same
 
 SIZE = (640, 480)
+LABELS = ("depth_m", "part_id", "instance_id", "normal_W", "smooth_normal_W", "cover")
 
 
 @pytest.fixture(autouse=True)
@@ -31,14 +32,11 @@ def test_cpu_and_gpu_agree(made: Callable[[Path, Size], Case], tmp_path: Path) -
     on_gpu = RasterRenderer(scene, textures, device="cuda")
     for one in shown:
         a, b = on_cpu.render(one), on_gpu.render(one)
-        assert (a.part_id == b.part_id).mean() >= 0.9999
-        assert (a.instance_id == b.instance_id).mean() >= 0.9999
-        assert a.cover is not None and b.cover is not None
-        assert (a.cover == b.cover).mean() >= 0.9999
+        for name in LABELS:
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name), name)
+        # All bytes were the same on an H200; where light is developed, another may round otherwise.
         apart = np.abs(a.rgb.astype(int) - b.rgb).max(axis=-1)
-        assert (apart <= 1).mean() >= 0.999
-        both = (a.part_id == b.part_id) & (a.part_id >= 0)
-        np.testing.assert_allclose(a.depth_m[both], b.depth_m[both], rtol=1e-5)
+        assert apart.max() <= 1 and (apart == 0).mean() >= 0.999
 
 
 def test_a_gpu_draws_the_same_bytes_again_alone_or_in_company(tmp_path: Path) -> None:
