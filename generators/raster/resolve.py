@@ -5,7 +5,7 @@
 import warp as wp
 
 from generators.raster.cells import CELL, EMPTY, MIXED
-from generators.raster.facet import NOTHING, Facet, facet_of, fetch, ray_at
+from generators.raster.facet import Facet, facet_of, fetch, ray_at
 from generators.raster.layout import Geometry, Views
 from generators.raster.rows import Row
 from generators.raster.sampled import Entries, Seen, seen_by
