@@ -16,6 +16,7 @@ from calibration.gradient import fit_torque
 from calibration.layer import for_another, write_calibration
 from calibration.result import CalibrationResult, combine
 from calibration.shooting import fit_lm
+from calibration.unknowns import groups_of, held_by
 from calibration.validation import blocked_folds
 from conf.choosing import choose
 from conf.outcome import Calibrated, Prepared
@@ -25,6 +26,7 @@ from conf.session import Session
 from envs.errors import CalibrationError
 from envs.stage.reader import read_stage
 from envs.stage.scene import Scene
+from envs.stage.tree import reduce_tree
 from envs.telemetry.filtering import reach_s
 
 MISFIT = 2.0
@@ -78,6 +80,22 @@ def calibrate(session: Session, fitted: tuple[Prepared, ...]) -> Calibrated:
     layer = write_calibration(session.directory / "calibration.usda", data.stage, result)
     stage = rig(session, "calibrated.usda", layer, robot=data.robot)
     return Calibrated(data, found, result, layer, stage, (reason,), cpu_s)
+
+
+def check_bodies(session: Session, data: Prepared) -> None:
+    """Look for the bodies that the configuration names, before minutes of replays.
+
+    Raises:
+        CalibrationError: One of them does not move, or has no mass.
+    """
+    options = session.config.calibration
+    if options.payload is None and not options.inertias:
+        return
+    robot = data.scene.robot
+    tree = reduce_tree(robot, data.trajectory.joints, data.scene.gravity_mps2)
+    groups_of(tree, robot, options.inertias)
+    if options.payload is not None:
+        held_by(tree, options.payload)
 
 
 def layer_for(session: Session, fit: Calibrated, judged: Prepared) -> Path:

@@ -40,6 +40,12 @@ class Precheck(Callback):
 def _check(composed: DictConfig) -> None:
     """Raise where a value, or a recording or run that it names, cannot be used."""
     config = schema.typed(composed)
+    fits = config.task in (schema.Task.calibrate, schema.Task.pipeline)
+    if config.resume is not None and not (fits and config.method is schema.Method.cmaes):
+        raise ConfigError(
+            "resume goes on with task=calibrate method=cmaes only; found "
+            f"task={config.task.name} method={config.method.name}"
+        )
     if config.resume is not None and not (Path(config.resume) / GENERATIONS).is_file():
         raise ConfigError(
             f"resume is {config.resume}, which holds no {GENERATIONS}; allowed: the directory of a "

@@ -90,9 +90,10 @@ def _calibrate(session: Session) -> None:
 
 
 def _before_and_after(session: Session) -> Outcome:
-    from conf.calibrating import calibrate, layer_for
+    from conf.calibrating import calibrate, check_bodies, layer_for
 
     data = prepare_all(session)
+    check_bodies(session, data.fitted[0])
     fits = session.config.method in (Method.auto, Method.torch)
     data = assume_gains(session, data, fits=fits)
     nominal = [replay(session, j, j.scene, "nominal") for j in data.judging]

@@ -247,6 +247,7 @@ def test_report_stands_alone(pipeline: Path) -> None:
         (["images.count=many"], ["images.count", "Integer"]),
         (["calibration.train_fraction=nan"], ["calibration.train_fraction", "0.1 to 0.95"]),
         (["resume=/no/such/run", "method=cmaes"], ["resume is /no/such/run", "cmaes_generations"]),
+        (["resume=.", "task=generate"], ["resume goes on with task=calibrate", "task=generate"]),
         (["method=newton"], ["method", "auto, torch, lm, cmaes"]),
         (["calibration.shared=[armatur]"], ["calibration.shared", "coulomb, viscous, armature"]),
         (["calibration.contacts=true"], ["contacts needs method=cmaes", "found method=auto"]),
@@ -283,6 +284,17 @@ def test_bad_overrides_are_one_line_and_leave_nothing(
     for word in says:
         assert word in err
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+@pytest.mark.parametrize("key", ["payload=panda_hnad", "inertias=[panda_hnad]"])
+def test_a_misspelt_body_is_refused_before_anything_is_replayed(key: str, tmp_path: Path) -> None:
+    code, out, err = run(
+        "task=calibrate", "method=lm", f"calibration.{key}", "hydra.run.dir=run", cwd=tmp_path
+    )
+    assert code == 2
+    assert "Did you mean 'panda_hand'" in err
+    assert "replay on" not in out
+    assert not (tmp_path / "run").exists()
 
 
 def test_recording_of_nan_is_refused(tmp_path: Path) -> None:
