@@ -9,20 +9,20 @@ from jaxtyping import Float
 from calibration.excitation import design, information, limits_of
 from conf.preparing import rig
 from conf.session import STAGE, Session
+from envs.errors import StageError
 from envs.files import write_whole
 from envs.stage.reader import read_stage
-from envs.stage.scene import Scene
+from envs.stage.scene import Articulation, Scene
 from envs.stage.tree import Tree, reduce_tree
 from envs.world.bullet import BulletWorld
 
 
 def excite(session: Session) -> None:
-    """Design an excitation of all driven joints, and leave it as a table to follow."""
+    """Design an excitation of all joints that motors turn, and leave it as a table to follow."""
     options = session.config.excitation
     with session.stage("stage", f"compose {session.config.robot}"):
         scene = read_stage(rig(session, STAGE))
-    names = [j.name for j in scene.robot.joints if j.kind == "revolute" and j.drive is not None]
-    tree = reduce_tree(scene.robot, names, scene.gravity_mps2)
+    tree = reduce_tree(scene.robot, motors(scene.robot), scene.gravity_mps2)
     joints = [scene.robot.joint(name) for name in tree.joints]
     limits = limits_of(joints, options.acceleration)
     centre = (limits.lower + limits.upper) / 2
@@ -72,6 +72,22 @@ def excite(session: Session) -> None:
     )
     session.console.print(f"information  log det {told:.1f}; one sine a joint: {plain:.1f}")
     session.console.print(f"trajectory   {path}", soft_wrap=True)
+
+
+def motors(robot: Articulation) -> list[str]:
+    """Return the turning joints that have a drive, or all that follow no other where none has one.
+
+    A URDF says nothing of drives.
+
+    Raises:
+        StageError: No joint turns.
+    """
+    turning = [j for j in robot.joints if j.kind == "revolute"]
+    driven = [j for j in turning if j.drive is not None]
+    free = [j for j in turning if j.mimic is None]
+    if not (driven or free):
+        raise StageError(f"robot '{robot.name}' has no turning joint that could be excited")
+    return [j.name for j in driven or free]
 
 
 def self_clearance(

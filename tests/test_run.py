@@ -466,6 +466,19 @@ def test_a_search_that_is_killed_goes_on_from_the_command_line(tmp_path: Path) -
     assert whole == resumed
 
 
+def test_a_robot_without_drives_has_an_excitation(tmp_path: Path) -> None:
+    code, _, err = run(
+        "task=excite",
+        "robot=kuka_iiwa",
+        "excitation.evaluations=16",
+        "hydra.run.dir=run",
+        cwd=tmp_path,
+    )
+    assert code == 0, err
+    head, *_ = (tmp_path / "run" / "excitation.csv").read_text().splitlines()
+    assert len(head.split(",")) == 1 + 2 * 7
+
+
 @pytest.mark.slow
 def test_an_excitation_keeps_clear_and_within_the_stages_limits(tmp_path: Path) -> None:
     code, _, err = run(
