@@ -71,7 +71,9 @@ def compile_kernels(device: str, note: Note | None = None) -> str:
     cache = Path(wp.config.kernel_cache_dir)
     # A module's folder is named by a hash of its kernels and options; a file in it, by its device.
     ending = "*.o" if chosen == "cpu" else "*.[cp][ut]*"
-    missing = [m for m in modules if not any((cache / m.get_module_identifier()).glob(ending))]
+    # A folder is named by the threads of a block too: a CPU has blocks of one.
+    block = 1 if chosen == "cpu" else None
+    missing = [m for m in modules if not any((cache / m.get_module_identifier(block)).glob(ending))]
     if missing and note is not None:
         kind = chosen.split(":")[0]
         seconds = COMPILE_S[kind] * len(missing) // len(modules)

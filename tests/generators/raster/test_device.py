@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from envs.errors import ConfigError
-from generators.raster.device import choose
+from generators.raster.device import choose, compile_kernels
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -31,3 +31,10 @@ def test_importing_and_choosing_say_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_is_compiled_already_is_not_announced() -> None:
+    compile_kernels("cpu")
+    said: list[str] = []
+    compile_kernels("cpu", said.append)
+    assert said == []
