@@ -85,7 +85,9 @@ class RayCaster:
             camera=camera,
             normal_W=flat.astype(np.float32).reshape(*size, 3),
             smooth_normal_W=smooth.astype(np.float32).reshape(*size, 3),
-            cover=self._cover(camera, rays, world).reshape(*size, -1),
+            cover=self._cover(camera, rays, world, self._instance_of[part_id.ravel()]).reshape(
+                *size, -1
+            ),
         )
 
     def _posed(self, scenario: Scenario) -> _Triangles:
@@ -100,16 +102,21 @@ class RayCaster:
         return _Triangles(np.concatenate(corners), np.concatenate(normals), np.concatenate(parts))
 
     def _cover(
-        self, camera: Camera, rays: Float[np.ndarray, "n 3"], world: _Triangles
+        self,
+        camera: Camera,
+        rays: Float[np.ndarray, "n 3"],
+        world: _Triangles,
+        seen: Int[np.ndarray, "n"],
     ) -> UInt64[np.ndarray, "n words"]:
-        """Return which instances each ray meets, each alone in the world."""
+        """Return which instances each ray meets, each alone in the world, and the one it sees."""
         words = (int(self._instance_of.max()) + 63) // 64
         cover = np.zeros((len(rays), words), np.uint64)
         instance = self._instance_of[world.part]
         for number in np.unique(instance).tolist():
             hits = _cast(camera, rays, world.corners[instance == number])
             word, bit = divmod(number - 1, 64)
-            cover[hits.face >= 0, word] |= np.uint64(1 << bit)
+            # Along an edge Embree may miss alone what it meets in company.
+            cover[(hits.face >= 0) | (seen == number), word] |= np.uint64(1 << bit)
         return cover
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
@@ -32,6 +32,7 @@ def alone(shown: Scenario, name: str) -> Scenario:
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10_000))
+@example(693)
 def test_masks_against_each_instance_alone(index: int) -> None:
     shown = drawn(index)
     frame = CASTER.render(shown)
@@ -39,6 +40,8 @@ def test_masks_against_each_instance_alone(index: int) -> None:
     assert {label.instance.id for label in labels} == set(np.unique(frame.instance_id)) - {0}
     for label in labels:
         by_itself = CASTER.render(alone(shown, label.instance.name)).instance_id > 0
+        # Along an edge Embree may miss alone what it meets in company: one pixel in scene 693.
+        by_itself |= label.mask
         assert label.amodal is not None
         np.testing.assert_array_equal(label.amodal.mask, by_itself)
         for mask, box in [(label.mask, label.box), (by_itself, label.amodal.box)]:
