@@ -58,7 +58,15 @@ def canvas_camera(camera: Camera) -> Camera:
 
 def on_canvas(frame: Frame, camera: Camera) -> Canvas:
     """Return a frame that `canvas_camera(camera)` took, with what `camera` shows of it."""
-    return Canvas(frame, _within(camera, camera.seen_at(frame.camera.slopes())))
+    wide = frame.camera
+    if camera.distortion.present:
+        return Canvas(frame, _within(camera, camera.seen_at(wide.slopes())))
+    # A straight lens takes columns to columns and rows to rows.
+    x = (np.arange(wide.width) - wide.cx) / wide.fx
+    y = (np.arange(wide.height) - wide.cy) / wide.fy
+    columns = camera.seen_at(np.stack([x, np.zeros_like(x)], axis=-1))
+    rows = camera.seen_at(np.stack([np.zeros_like(y), y], axis=-1))
+    return Canvas(frame, _across(camera, columns[:, 0]) & _down(camera, rows[:, 1])[:, None])
 
 
 def reaches_beyond(
@@ -77,10 +85,16 @@ def reaches_beyond(
 
 def _within(camera: Camera, uv: Float[np.ndarray, "*n 2"]) -> Bool[np.ndarray, "*n"]:
     """Return which pixel coordinates lie in the picture; those that are NaN do not."""
-    u, v = uv[..., 0], uv[..., 1]
-    within: Bool[np.ndarray, "*n"] = (
-        (u >= -0.5) & (u < camera.width - 0.5) & (v >= -0.5) & (v < camera.height - 0.5)
-    )
+    return _across(camera, uv[..., 0]) & _down(camera, uv[..., 1])
+
+
+def _across(camera: Camera, u: Float[np.ndarray, "*n"]) -> Bool[np.ndarray, "*n"]:
+    within: Bool[np.ndarray, "*n"] = (u >= -0.5) & (u < camera.width - 0.5)
+    return within
+
+
+def _down(camera: Camera, v: Float[np.ndarray, "*n"]) -> Bool[np.ndarray, "*n"]:
+    within: Bool[np.ndarray, "*n"] = (v >= -0.5) & (v < camera.height - 0.5)
     return within
 
 
