@@ -85,7 +85,8 @@ def reaches_beyond(
 
 def _within(camera: Camera, uv: Float[np.ndarray, "*n 2"]) -> Bool[np.ndarray, "*n"]:
     """Return which pixel coordinates lie in the picture; those that are NaN do not."""
-    return _across(camera, uv[..., 0]) & _down(camera, uv[..., 1])
+    within: Bool[np.ndarray, "*n"] = _across(camera, uv[..., 0]) & _down(camera, uv[..., 1])
+    return within
 
 
 def _across(camera: Camera, u: Float[np.ndarray, "*n"]) -> Bool[np.ndarray, "*n"]:
