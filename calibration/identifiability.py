@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from calibration.uncertainty import prior_share
+from calibration.uncertainty import PRIOR_SHARE, prior_share
 from envs.stage.tree import Tree
 
-WEAK = 0.5
-"""A value that owes more than this share of its variance to the prior is not told by the data."""
 CONFOUNDED = 0.9
 """Values whose errors are correlated by more than this cannot be told apart."""
 STILL_RAD_S = 0.02
@@ -102,7 +100,7 @@ def identifiability(
     deviation = np.sqrt(np.diag(posterior))
     scale = np.where(deviation > 0, deviation, 1.0)
     correlation = posterior / scale / scale[:, None]
-    weak = share > WEAK
+    weak = share > PRIOR_SHARE
     pairs = [
         (names[i], names[j])
         for i, j in zip(*np.nonzero(np.triu(np.abs(correlation) > CONFOUNDED, 1)), strict=True)

@@ -22,7 +22,7 @@ from torch import Tensor
 from calibration.markers import KINDS, Marker, first_guess
 from calibration.result import SCREW, CalibrationResult, Parameter
 from calibration.screws import exponential, forward_kinematics
-from calibration.uncertainty import prior_share
+from calibration.uncertainty import PRIOR_SHARE, prior_share
 from envs.errors import CalibrationError, unknown
 from envs.frames import Pose
 from envs.stage.scene import Scene
@@ -35,7 +35,6 @@ PLACE_M, PLACE_RAD = 10.0, 3.0
 PRECISION = {"position": 1e-3, "turn": 2e-3, "pixel": 1.0}
 """Where the estimate of the measurement's noise starts, m, rad and pixels."""
 ROUNDS, STEPS = 4, 30
-PRIOR_SHARE = 0.5
 NEGLIGIBLE, SHARE = 1e-7, 1e-6
 """Of the largest singular value: the poses do not speak about such a direction at all; and of a
 direction's largest part: it has no part in it."""

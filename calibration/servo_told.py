@@ -14,15 +14,15 @@ from jaxtyping import Bool, Float
 from calibration.result import Parameter
 from calibration.servo_laws import PRIOR, Search
 from calibration.servo_runs import BLOCK_S, EVERY, STEP_S, Playback, nominal
-from calibration.uncertainty import prior_share, sandwich
+from calibration.uncertainty import PRIOR_SHARE, prior_share, sandwich
 from envs.stage.scene import Joint
 
-PRIOR_SHARE = 0.5
-"""A value with more of its variance from the prior is not told by the data."""
 FIRST = 1e-3
 """Steps of the first round, and how near a value is to a bound that is at it: parts of the bounds'
 distance."""
 ROUNDS = 4
+LEAST_ROOM = 0.1
+"""Of a step; where bounds leave less both ways it would be next to nothing."""
 LEAST_RAD = 1e-5
 """Errors are not taken to be smaller: a log without noise does not tell all there is."""
 FIELD = {
@@ -72,8 +72,17 @@ def told(
     precision = np.diag(1 / sigma**2)
     at_bound = np.minimum(x - search.low, search.high - x) < FIRST * width
     jacobian = slopes(playback, search, best, np.diag(FIRST * width))
+    alone = np.zeros(len(columns), bool)
     for _ in range(ROUNDS):
-        axes = independent(weight**2 * jacobian.T @ jacobian + precision, sigma, at_bound)
+        posterior = weight**2 * jacobian.T @ jacobian + precision
+        axes = independent(posterior, sigma, alone)
+        # Of values at bounds that no step can move together, one after the other is stepped alone.
+        while (blocked := room(search, best, axes).sum(axis=0) < LEAST_ROOM).any():
+            pinned = (at_bound & ~alone) * np.abs(axes[:, blocked.argmax()]) / sigma
+            if not pinned.any():
+                break
+            alone[pinned.argmax()] = True
+            axes = independent(posterior, sigma, alone)
         jacobian = slopes(playback, search, best, axes)
     score = weight * pull * np.sign(error)
     covariance = sandwich(weight * jacobian, score, blocks, precision)
@@ -97,23 +106,31 @@ def told(
 def independent(
     precision: Float[np.ndarray, "free free"],
     sigma: Float[np.ndarray, "free"],
-    at_bound: Bool[np.ndarray, "free"],
+    alone: Bool[np.ndarray, "free"],
 ) -> Float[np.ndarray, "free free"]:
     """Return steps of one standard deviation, a column each, independent of each other.
-
-    A value at a bound is stepped alone: together with others there may be no way to go.
 
     Args:
         precision: Of the posterior.
         sigma: Of the prior; the unit in which directions are compared.
-        at_bound: Which values are at a bound.
+        alone: Values that are stepped without others.
     """
     axes = np.diag(1 / np.sqrt(np.diag(precision)))
-    inner = np.ix_(~at_bound, ~at_bound)
-    unit = sigma[~at_bound]
+    inner = np.ix_(~alone, ~alone)
+    unit = sigma[~alone]
     value, vector = np.linalg.eigh(precision[inner] * unit * unit[:, None])
     axes[inner] = unit[:, None] * vector / np.sqrt(value)
     return axes
+
+
+def room(
+    search: Search, best: Float[np.ndarray, "12"], axes: Float[np.ndarray, "free free"]
+) -> Float[np.ndarray, "2 axis"]:
+    """Return which part of a step forth, and of one back, the bounds leave along each axis."""
+    steps = np.stack([axes.T, -axes.T])
+    limit = np.where(steps > 0, search.high, search.low) - best[search.columns]
+    parts = np.divide(limit, steps, out=np.full_like(steps, np.inf), where=steps != 0)
+    return np.asarray(np.clip(parts.min(axis=-1), 0.0, 1.0))
 
 
 def slopes(
@@ -130,13 +147,10 @@ def slopes(
         best: Where.
         axes: A step in each column.
     """
-    x, count = best[search.columns], axes.shape[1]
-    steps = np.concatenate([axes.T, -axes.T])
-    limit = np.where(steps > 0, search.high, search.low) - x
-    room = np.divide(limit, steps, out=np.full_like(steps, np.inf), where=steps != 0)
-    part = np.clip(room.min(axis=1), 0.0, 1.0)
+    count, (forth, back) = axes.shape[1], room(search, best, axes)
     table = np.tile(best, (2 * count, 1))
-    table[:, search.columns] += part[:, None] * steps
+    table[:count, search.columns] += forth[:, None] * axes.T
+    table[count:, search.columns] -= back[:, None] * axes.T
     played = playback.play(table)[:, playback.seen]
-    along = (played[:count] - played[count:]) / (part[:count] + part[count:])[:, None]
+    along = (played[:count] - played[count:]) / (forth + back)[:, None]
     return np.asarray(np.linalg.solve(axes.T, along).T)

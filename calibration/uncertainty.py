@@ -10,6 +10,9 @@ from jaxtyping import Float, Int
 
 from envs.errors import CalibrationError
 
+PRIOR_SHARE = 0.5
+"""A value that owes more than this share of its variance to the prior is not told by the data."""
+
 
 def time_blocks(t_s: Float[np.ndarray, "rows"], block_s: float) -> Int[np.ndarray, "rows"]:
     """Return the number of the block that each row lies in; they need not come in order."""
