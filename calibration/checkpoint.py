@@ -33,7 +33,7 @@ class Checkpoint:
 
     def __init__(self, path: Path | None, fingerprint: str) -> None:
         self._path, self._fingerprint = path, fingerprint
-        self.told: list[Float[np.ndarray, "candidate joint"]] = []
+        self.told: list[Float[np.ndarray, "candidate search"]] = []
         if path is None or not path.exists():
             return
         try:
@@ -48,7 +48,7 @@ class Checkpoint:
             )
         self.told = costs
 
-    def add(self, cost: Float[np.ndarray, "candidate joint"]) -> None:
+    def add(self, cost: Float[np.ndarray, "candidate search"]) -> None:
         """Keep the costs of one more generation, whole or not at all."""
         self.told.append(cost)
         if self._path is not None:

@@ -24,21 +24,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from calibration.drive_gain import Gains
-from calibration.identifiability import (
-    degenerate_cases,
-    still_joints,
-)
+from calibration.identifiability import degenerate_cases, still_joints
 from calibration.inertia import is_feasible, rigid_groups
 from calibration.regression import LAG, Regression, build_regression
 from calibration.result import CalibrationResult, Parameter
 from calibration.structure import TERMS, Choice, Structure, choose, left_out
 from calibration.torque_fit import Loss, TorqueFit, fit, start
-from calibration.torque_model import (
-    FIELDS,
-    TorqueModel,
-    model_torque,
-    torque_near,
-)
+from calibration.torque_model import FIELDS, TorqueModel, model_torque, torque_near
 from calibration.torque_prior import model_prior
 from calibration.torque_told import known_values, uncertainty, vague_values
 from envs.errors import CalibrationError

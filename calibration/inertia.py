@@ -81,29 +81,6 @@ def upper_factor(theta: Float[Tensor, "*n 10"]) -> Float[Tensor, "*n 4 4"]:
     return alpha.exp()[..., None, None] * U
 
 
-def from_log_cholesky(theta: Float[Tensor, "*n 10"]) -> Float[Tensor, "*n 10"]:
-    """Return the inertial parameters of log-Cholesky coordinates (L₀ = 1)."""
-    U = upper_factor(theta)
-    return from_pseudo_inertia(U @ U.mT)
-
-
-def to_log_cholesky(pi: Float[Tensor, "*n 10"]) -> Float[Tensor, "*n 10"]:
-    """Return the log-Cholesky coordinates (L₀ = 1) of feasible inertial parameters."""
-    moment = pi[..., [4, 5, 7, 5, 6, 8, 7, 8, 9]].reshape(*pi.shape[:-1], 3, 3)
-    trace = moment.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
-    sigma = trace / 2 * torch.eye(3, dtype=pi.dtype) - moment
-    first = pi[..., 1:4, None]
-    bottom = torch.cat([first.mT, pi[..., None, :1]], dim=-1)
-    J = torch.cat([torch.cat([sigma, first], dim=-1), bottom], dim=-2)
-    # An upper factor is a lower one with the axes in reverse order.
-    U = torch.linalg.cholesky(J.flip(-1, -2)).flip(-1, -2)
-    scale = U[..., 3, 3]
-    U = U / scale[..., None, None]
-    d = [U[..., i, i].log() for i in range(3)]
-    s = [U[..., 0, 1], U[..., 1, 2], U[..., 0, 2]]
-    return torch.stack([scale.log(), *d, *s, *U[..., :3, 3].unbind(-1)], dim=-1)
-
-
 def jacobian(
     function: Callable[[Float[Tensor, "*n"]], Float[Tensor, "*m"]], at: Float[Tensor, "*n"]
 ) -> Float[np.ndarray, "*m_n"]:

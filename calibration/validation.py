@@ -86,9 +86,7 @@ class Verdict:
         }
 
 
-def ljung_box(
-    residual: Float[np.ndarray, "time joint"], lags: int = WHITENESS_LAGS
-) -> Float[np.ndarray, "joint"]:
+def ljung_box(residual: Float[np.ndarray, "time joint"]) -> Float[np.ndarray, "joint"]:
     """Return the p-value that each column would have if it were white noise.
 
     `Q = n (n + 2) Σ ρ_k² / (n − k)` is χ² with as many degrees as there are lags (Ljung and Box, On
@@ -97,10 +95,9 @@ def ljung_box(
 
     Args:
         residual: At independent instants: a low-passed signal must be thinned out before.
-        lags: How many autocorrelations count.
     """
     n = len(residual)
-    lags = min(lags, n - 1)
+    lags = min(WHITENESS_LAGS, n - 1)
     x = residual - residual.mean(axis=0)
     power = (x**2).sum(axis=0)
     rho = np.array([(x[k:] * x[:-k]).sum(axis=0) for k in range(1, lags + 1)])
@@ -119,7 +116,7 @@ def whiteness(
     """Return joint → p-value and verdict of the whiteness of its held-out residual.
 
     Args:
-        residual: Measured minus simulated, low-passed.
+        residual: Simulated minus measured, low-passed.
         use: The instants that judge.
         joints: Names of the columns.
         stride: Samples between two that are independent: half a period of the cutoff.
