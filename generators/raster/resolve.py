@@ -158,20 +158,26 @@ def label(
                 )  # fmt: skip
                 continue
         count = wp.min(CELL, views.width - left)
+        if one == EMPTY:
+            for x in range(left, left + count):
+                depth[view, y, x] = wp.inf
+                part[view, y, x] = -1
+                instance[view, y, x] = 0
+                normal[view, y, x] = wp.vec3()
+                smooth[view, y, x] = wp.vec3()
+            continue
         entries = Entries()
         u = Row()
         v = Row()
-        found = Seen()
-        if one != EMPTY:
-            for n in range(count):
-                entries[n] = seen[start + left + n]
-                uv = ray_at(views, view, left + n, y)
-                u[n] = uv[0]
-                v[n] = uv[1]
-            found = seen_by(
-                geometry.item_instance, geometry.item_first, geometry.corners, geometry.normals,
-                views.X_CS, views.R_WS, view, views.R_WC[view], views.lens[view], entries, u, v,
-            )  # fmt: skip
+        for n in range(count):
+            entries[n] = seen[start + left + n]
+            uv = ray_at(views, view, left + n, y)
+            u[n] = uv[0]
+            v[n] = uv[1]
+        found = seen_by(
+            geometry.item_instance, geometry.item_first, geometry.corners, geometry.normals,
+            views.X_CS, views.R_WS, view, views.R_WC[view], views.lens[view], entries, u, v,
+        )  # fmt: skip
         label_places(
             start + left, count, geometry.item_instance, geometry.part, geometry.label, entries,
             found, depth, part, instance, normal, smooth, shares,

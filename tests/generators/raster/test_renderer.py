@@ -154,6 +154,9 @@ def test_shared_meshes_are_stored_once() -> None:
 
 def test_an_empty_picture_shows_nothing() -> None:
     scene, shown = random_scene(1, size=(32, 24))
-    frame = RasterRenderer(scene, (), device="cpu").render(replace(shown, poses={}))
-    assert (frame.part_id == -1).all() and np.isinf(frame.depth_m).all()
-    assert (frame.instance_id == 0).all() and frame.cover is not None and not frame.cover.any()
+    for there in (scene, scene_of()):
+        frame = RasterRenderer(there, (), device="cpu").render(replace(shown, poses={}))
+        assert (frame.part_id == -1).all() and np.isinf(frame.depth_m).all()
+        assert (frame.instance_id == 0).all()
+        assert frame.cover is not None and not frame.cover.any()
+        assert frame.normal_W is not None and not frame.normal_W.any()
