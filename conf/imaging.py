@@ -113,8 +113,4 @@ def optics(camera: CameraConfig, sensor: SensorConfig, width: int, height: int) 
     Raises:
         ConfigError: One of them cannot be.
     """
-    lens, exposure = camera.lens(width, height), camera.exposure()
-    bent = lens is not None and lens.distortion.present
-    if bent and exposure is not None and exposure.aperture_m > 0:
-        raise ConfigError("camera.aperture_m needs a lens without camera.distortion")
-    return Optics(lens, exposure, sensor.ranges(), sensor.depth)
+    return Optics(camera.lens(width, height), camera.exposure(), sensor.ranges(), sensor.depth)

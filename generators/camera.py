@@ -40,6 +40,8 @@ class Camera:
         near_m: Nothing nearer than this is seen.
         far_m: Nothing farther than this is seen.
         distortion: Of the lens; each pixel of the picture must be one that it shows.
+        shift_px: How far right and down everything is moved before the lens distorts it, as if
+            shift_px / (fx, fy) were added to all x/z and y/z; off the middle of a lens's opening.
     """
 
     fx: float
@@ -52,6 +54,7 @@ class Camera:
     near_m: float
     far_m: float
     distortion: Distortion = NONE
+    shift_px: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         """Refuse an image without pixels, planes the wrong way round, a lens that folds it over."""
@@ -120,13 +123,19 @@ class Camera:
 
     @property
     def intrinsics(self) -> tuple[float, float, float, float]:
-        """(fx, fy, cx, cy)."""
-        return self.fx, self.fy, self.cx, self.cy
+        """(fx, fy, cx, cy) of what the lens distorts, with the shift in cx and cy."""
+        right, down = self.shift_px
+        return self.fx, self.fy, self.cx + right, self.cy + down
 
     @property
     def lens(self) -> Lens:
         """Its calibration."""
         return Lens(self.fx, self.fy, self.cx, self.cy, self.distortion)
+
+    @property
+    def _shear(self) -> Float[np.ndarray, "2"]:
+        """What is added to slopes before the lens distorts them."""
+        return np.array(self.shift_px) / [self.fx, self.fy]
 
     def project(
         self, p_W: Float[np.ndarray, "*n 3"]
@@ -148,9 +157,19 @@ class Camera:
 
         NaN where the distortion's model does not hold.
         """
-        xy = self.distortion.distort(slopes) if self.distortion.present else slopes
+        xy = slopes + self._shear
+        if self.distortion.present:
+            xy = self.distortion.distort(xy)
         uv: Float[np.ndarray, "*n 2"] = xy * [self.fx, self.fy] + [self.cx, self.cy]
         return uv
+
+    def slopes_at(self, uv: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
+        """Return x/z and y/z, in the optical frame, of what is seen at pixels (column, row).
+
+        NaN for a pixel, outside of the picture, that the distortion's model never shows.
+        """
+        slopes: Float[np.ndarray, "*n 2"] = undistorted(self.lens, uv) - self._shear
+        return slopes
 
     def unproject(
         self, uv: Float[np.ndarray, "*n 2"], depth_m: Float[np.ndarray, "*n"]
@@ -159,7 +178,7 @@ class Camera:
 
         NaN for a pixel, outside of the picture, that the distortion's model never shows.
         """
-        xy = undistorted(self.lens, uv)
+        xy = self.slopes_at(uv)
         p_C = np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1)
         p_C = p_C * np.asarray(depth_m)[..., None]
         p_W: Float[np.ndarray, "*n 3"] = p_C @ self.X_WC[:3, :3].T + self.X_WC[:3, 3]
@@ -167,7 +186,8 @@ class Camera:
 
     def slopes(self) -> Float[np.ndarray, "h w 2"]:
         """Return x/z and y/z, in the optical frame, of what is seen at each pixel's centre."""
-        return _slopes(self.lens, self.width, self.height)
+        seen = lens_slopes(self.lens, self.width, self.height)
+        return seen - self._shear if any(self.shift_px) else seen
 
     def rays(self) -> Float[np.ndarray, "h w 3"]:
         """Return for each pixel the direction in the world along which depth grows by one."""
@@ -178,13 +198,14 @@ class Camera:
 
 
 def undistorted(lens: Lens, uv: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
-    """Return x/z and y/z, in the optical frame, of what is seen at pixels (column, row)."""
+    """Return x/z and y/z of what a lens without a shift shows at pixels (column, row)."""
     xy: Float[np.ndarray, "*n 2"] = (np.asarray(uv) - [lens.cx, lens.cy]) / [lens.fx, lens.fy]
     return lens.distortion.undistort(xy) if lens.distortion.present else xy
 
 
 @lru_cache(maxsize=2)
-def _slopes(lens: Lens, width: int, height: int) -> Float[np.ndarray, "h w 2"]:
+def lens_slopes(lens: Lens, width: int, height: int) -> Float[np.ndarray, "h w 2"]:
+    """Return what `undistorted` does at each pixel's centre of a picture."""
     slopes = np.empty((height, width, 2))
     slopes[..., 0] = (np.arange(width) - lens.cx) / lens.fx
     slopes[..., 1] = ((np.arange(height) - lens.cy) / lens.fy)[:, None]

@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from envs.errors import ConfigError
 from envs.frames import Pose
 from envs.telemetry.trajectory import Trajectory
 from generators.camera import Camera
@@ -41,9 +40,6 @@ def expose(
         exposure: What blurs.
         poses_at: Where bodies are at a time.
         rng: Turns the samples, so that no two pictures share their pattern.
-
-    Raises:
-        ConfigError: The lens is distorted and has an opening; see `seen_from`.
     """
     sharp = renderer.render(scenario)
     if not exposure.blurs:
@@ -80,23 +76,19 @@ def samples_of(
 def seen_from(camera: Camera, eye: Float[np.ndarray, "2"], focus_m: float) -> Camera:
     """Return the camera as seen through another point of its lens.
 
-    The eye moves within the plane of the lens, and the picture is sheared so that everything at
-    `focus_m` stays where it was (Haeberli and Akeley, The accumulation buffer, SIGGRAPH 1990).
+    The eye moves within the plane of the lens, and what it sees is sheared so that everything at
+    `focus_m` stays where it was (Haeberli and Akeley, The accumulation buffer, SIGGRAPH 1990). The
+    lens distorts what is sheared: all light that one pixel gathers comes from one point in focus.
 
     Args:
         camera: Through the middle of the lens.
         eye: The point, to the right and down, m.
         focus_m: Distance along the axis at which things are sharp.
-
-    Raises:
-        ConfigError: The lens is distorted: distortion does not commute with the shear.
     """
-    if camera.distortion.present:
-        raise ConfigError("depth of field needs a lens without distortion; set camera.aperture_m=0")
     X_WC = camera.X_WC.copy()
     X_WC[:3, 3] += camera.X_WC[:3, :2] @ eye
-    cx, cy = camera.cx + camera.fx * eye[0] / focus_m, camera.cy + camera.fy * eye[1] / focus_m
-    return replace(camera, X_WC=X_WC, cx=float(cx), cy=float(cy))
+    right, down = camera.fx * eye[0] / focus_m, camera.fy * eye[1] / focus_m
+    return replace(camera, X_WC=X_WC, shift_px=(float(right), float(down)))
 
 
 def robot_poses(studio: Studio, trajectory: Trajectory) -> PosesAt:

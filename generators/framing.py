@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from generators.camera import Camera, border, look_at, undistorted
+from generators.camera import Camera, border, look_at
 
 CENTRING_STEPS = 6
 """The middle of a picture depends on the distance, and the distance on the middle."""
@@ -18,7 +18,7 @@ XY = Float[np.ndarray, "2"]
 
 def window(camera: Camera) -> tuple[XY, XY]:
     """Return the lowest and highest x/z and y/z of the largest upright window in the picture."""
-    edge = undistorted(camera.lens, border(camera.width, camera.height))
+    edge = camera.slopes_at(border(camera.width, camera.height))
     ends = np.cumsum([camera.width + 1, camera.width + 1, camera.height + 1])
     top, bottom, left, right = np.split(edge, ends)
     low = np.array([left[:, 0].max(), top[:, 1].max()])

@@ -83,6 +83,7 @@ def _still(
     """Return which parts move neither in the world nor in the picture."""
     same_view = here.lens == there.lens and np.array_equal(here.X_WC, there.X_WC)
     same_view &= (here.width, here.height) == (there.width, there.height)
+    same_view &= here.shift_px == there.shift_px
     still: Bool[np.ndarray, parts] = same_view & (np.eye(4) == X).all(axis=(1, 2))
     return still
 

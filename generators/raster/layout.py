@@ -52,7 +52,7 @@ class Views:
     """What the kernels read of all views of a launch; arrays begin with the view.
 
     Attributes:
-        lens: fx, fy, cx, cy in pixels.
+        lens: fx, fy, cx, cy in pixels, with the camera's shift.
         slopes: 1/fx, 1/fy, cx/fx, cy/fy: x/z is u·slopes[0] − slopes[2].
         reach: Near plane, far plane, m.
         R_WC: From each camera's axes to the world's.

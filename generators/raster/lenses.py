@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from generators.camera import Camera
+from generators.camera import Lens, lens_slopes
 
 TILE = 8
 """Pixels along the edge of a tile of the picture."""
@@ -39,12 +39,11 @@ class LensTable:
     margin: float
 
 
-def lens_table(camera: Camera) -> LensTable:
-    """Return the tables of a camera's lens."""
-    height, width = camera.height, camera.width
-    slopes = camera.slopes()
-    u = (camera.fx * slopes[..., 0] + camera.cx).astype(np.float32)
-    v = (camera.fy * slopes[..., 1] + camera.cy).astype(np.float32)
+def lens_table(lens: Lens, width: int, height: int) -> LensTable:
+    """Return the tables of a lens; they hold for any shift of what is seen through it."""
+    slopes = lens_slopes(lens, width, height)
+    u = (lens.fx * slopes[..., 0] + lens.cx).astype(np.float32)
+    v = (lens.fy * slopes[..., 1] + lens.cy).astype(np.float32)
     origin = float(np.floor(u.min())), float(np.floor(v.min()))
     column, row = (np.floor((a - o) / CELL) for a, o in zip((u, v), origin, strict=True))
     grid = int(column.max()) + 1, int(row.max()) + 1

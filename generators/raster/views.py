@@ -1,7 +1,8 @@
 """Cameras and poses of one launch, put where the kernels read them.
 
-Projection goes to undistorted pixels: (u, v) = (fx·x/z + cx, fy·y/z + cy). Without distortion these
-are the pixels of the picture; with it, `rays` says for each pixel where among them it looks.
+Projection goes to undistorted pixels: (u, v) = (fx·x/z + cx, fy·y/z + cy), where cx and cy have the
+camera's shift in them. Without distortion these are the pixels of the picture; with it, `rays` says
+for each pixel where among them it looks, which is the lens's alone, whatever the shift.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,8 @@ class ViewBuffers:
         self._instances = instances
         self._device = device
         self._lenses: list[Lens] = []
+        # The least u and v, and the largest, that each view's picture reaches to.
+        self._extent = np.zeros((count, 4))
         self.size, self.count = size, count
         number = len(instances.part)
 
@@ -95,6 +98,9 @@ class ViewBuffers:
             to["X_CS"][index] = X_CS[:, :3]
             to["R_WS"][index] = camera.X_WC[:3, :3] @ X_CS[:, :3, :3]
             low, high = to["low"][index], to["high"][index]
+            for bound, uv in ((low, self._extent[index, :2]), (high, self._extent[index, 2:])):
+                x, y = (uv - [cx, cy]) / [fx, fy]
+                bound[:] = x, y, np.hypot(1, x), np.hypot(1, y)
             to["state"][index] = self._states(present, X_CS, camera, low, high)
         for mirror in self._mirrors.values():
             mirror.push()
@@ -133,19 +139,16 @@ class ViewBuffers:
             return
         tables = []
         for index, camera in enumerate(cameras):
-            fx, fy, cx, cy = camera.intrinsics
             left, right, top, bottom = 0.0, camera.width - 1.0, 0.0, camera.height - 1.0
             margin = 0.5
             if any(c.distortion.present for c in cameras):
-                table = lens_table(camera)
+                table = lens_table(camera.lens, camera.width, camera.height)
                 left, top = table.rays.min(axis=0)
                 right, bottom = table.rays.max(axis=0)
                 margin = table.margin
                 tables.append(table)
             self._mirrors["margin"].values[index] = margin
-            for name, u, v, off in (("low", left, top, -margin), ("high", right, bottom, margin)):
-                x, y = (u + off - cx) / fx, (v + off - cy) / fy
-                self._mirrors[name].values[index] = x, y, np.hypot(1, x), np.hypot(1, y)
+            self._extent[index] = left - margin, top - margin, right + margin, bottom + margin
         self._set_tables(tables)
         self._lenses = lenses
 

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import pytest
+from jaxtyping import Float
 
 from envs.errors import ConfigError
-from envs.frames import Pose, pose
+from envs.frames import Pose, inverse, pose
 from envs.stage.looks import StageCamera
 from generators.camera import Camera, look_at
 from generators.distortion import Distortion
@@ -22,6 +24,8 @@ STUDIO = prepare(small_table.scene(), ("shoulder", "elbow"))
 RECORDING = small_table.recording()
 SCENARIO = draw(STUDIO, RECORDING, small_table.ranges(), seed=1, index=2, size=(160, 120))
 BALL = "ball"
+WEBCAM = (-0.28, 0.09, 1.2e-3, -8e-4, -0.01)
+RATIONAL = (0.31, 0.12, -9e-4, 6e-4, 0.02, 0.62, 0.21, 0.05)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -83,14 +87,94 @@ def test_the_blur_circle_is_the_thin_lens_s(depth: float) -> None:
     assert (offset < c_px / 2 / np.sqrt(2)).mean() == pytest.approx(0.5, abs=0.01)
 
 
-def test_what_is_in_focus_does_not_move() -> None:
-    camera = with_ball(1.0).camera
+@pytest.mark.parametrize("lens", [(), WEBCAM, RATIONAL])
+def test_what_is_in_focus_does_not_move(lens: tuple[float, ...]) -> None:
+    camera = replace(with_ball(1.0).camera, distortion=Distortion.from_opencv(lens))
     point = camera.unproject(np.array([123.0, 456.0]), np.array(0.8))
     moved = seen_from(camera, np.array([0.01, -0.02]), 0.8)
     np.testing.assert_allclose(moved.project(point)[0], [123, 456], atol=1e-9)
     assert np.linalg.norm(moved.X_WC[:3, 3] - camera.X_WC[:3, 3]) == pytest.approx(
         np.hypot(1, 2) / 100
     )
+
+
+def opencv(camera: Camera, slopes: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+    """Where OpenCV puts directions (x, y, 1) in the optical frame, with a camera's calibration."""
+    K = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+    ahead = np.concatenate([slopes, np.ones((len(slopes), 1))], axis=1)
+    coefficients = np.array(camera.distortion.coefficients)
+    uv: Float[np.ndarray, "n 2"] = cv2.projectPoints(
+        ahead, np.zeros(3), np.zeros(3), K, coefficients
+    )[0][:, 0]
+    return uv
+
+
+@pytest.mark.parametrize("depth", [0.5, 1.2, 4.0])
+@pytest.mark.parametrize("lens", [WEBCAM, RATIONAL])
+def test_the_blur_circle_goes_through_the_distortion(lens: tuple[float, ...], depth: float) -> None:
+    """In slopes it is the thin lens's disc, of radius aperture/2·|1/z − 1/focus|."""
+    aperture, focus = 0.03, 1.2
+    scenario = with_ball(depth)
+    camera = replace(scenario.camera, distortion=Distortion.from_opencv(lens))
+    # Towards a corner of the picture, where the lens bends most.
+    off_axis = np.array([0.31, -0.19])
+    p_W = camera.X_WC[:3, 3] + depth * camera.X_WC[:3, :3] @ [*off_axis, 1.0]
+    scenario = replace(scenario, camera=camera, poses={BALL: pose(np.eye(3), p_W)})
+    exposure = Exposure(aperture_m=aperture, focus_m=focus, samples=64)
+    samples = samples_of(scenario, exposure, still, rng())
+    seen = np.array([sample.camera.project(p_W)[0] for sample in samples])
+    moved = np.array([sample.camera.X_WC[:3, 3] - camera.X_WC[:3, 3] for sample in samples])
+    d = moved @ camera.X_WC[:3, :2]
+    np.testing.assert_allclose(moved @ camera.X_WC[:3, 2], 0, atol=1e-12)
+    assert 2 * np.linalg.norm(d, axis=1).max() / np.sqrt(63.5 / 64) == pytest.approx(aperture)
+    disc = off_axis + d * (1 / focus - 1 / depth)
+    radius = np.linalg.norm(disc - off_axis, axis=1).max() / np.sqrt(63.5 / 64)
+    assert radius == pytest.approx(aperture / 2 * abs(1 / depth - 1 / focus))
+    np.testing.assert_allclose(seen, opencv(camera, disc), atol=1e-9)
+    # And back: what each of them shows at the pixel is the point, and no other.
+    for sample, uv in zip(samples, seen, strict=True):
+        np.testing.assert_allclose(sample.camera.unproject(uv, np.array(depth)), p_W, atol=1e-12)
+
+
+def test_directions_through_the_rim_are_opencv_s_less_the_shear() -> None:
+    camera = replace(with_ball(1.0).camera, distortion=Distortion.from_opencv(WEBCAM))
+    eye, focus = np.array([0.01, -0.006]), 0.7
+    moved = seen_from(camera, eye, focus)
+    again = moved.seen_at(moved.slopes())
+    grid = np.stack(np.meshgrid(np.arange(960.0), np.arange(640.0)), axis=-1)
+    np.testing.assert_allclose(again, grid, atol=1e-9)
+    uv = opencv(camera, (moved.slopes()[::40, ::40] + eye / focus).reshape(-1, 2))
+    np.testing.assert_allclose(uv, grid[::40, ::40].reshape(-1, 2), atol=1e-9)
+    np.testing.assert_allclose(
+        moved.project(moved.X_WC[:3, 3] + 0.4 * moved.rays())[0], grid, atol=1e-9
+    )
+
+
+def test_a_distorting_lens_blurs_what_moves_too() -> None:
+    scenario = with_ball(0.8)
+    camera = replace(scenario.camera, distortion=Distortion.from_opencv(WEBCAM))
+    velocity = camera.X_WC[:3, :3] @ [1.5, 0.5, -1.0]  # m/s
+
+    def moving(t_s: float) -> Mapping[str, Pose]:
+        X = scenario.poses[BALL].copy()
+        X[:3, 3] += velocity * (t_s - scenario.t_s)
+        return {BALL: X}
+
+    exposure = Exposure(aperture_m=0.03, focus_m=1.2, shutter_s=(0.0, 0.1), samples=32)
+    expected, times = [], []
+    scenario = replace(scenario, camera=camera)
+    for sample in samples_of(scenario, exposure, moving, rng()):
+        X_CW = inverse(sample.camera.X_WC)
+        p_C = X_CW[:3, :3] @ sample.poses[BALL][:3, 3] + X_CW[:3, 3]
+        d = (sample.camera.X_WC[:3, 3] - camera.X_WC[:3, 3]) @ camera.X_WC[:3, :2]
+        expected.append(p_C[:2] / p_C[2] + d / 1.2)
+        times.append((sample.poses[BALL][:3, 3] - scenario.poses[BALL][:3, 3]) @ velocity / 3.5)
+    # One instant in the middle of each thirty-second of the shutter's time.
+    np.testing.assert_allclose(np.sort(times), 0.1 * (np.arange(32) + 0.5) / 32, atol=1e-12)
+    lit = np.rint(opencv(camera, np.array(expected))).astype(int)
+    picture = expose(Dot(), scenario, exposure, moving, rng()).rgb[..., 0]
+    assert set(zip(*np.nonzero(picture), strict=True)) == {(v, u) for u, v in lit}
+    assert len(np.unique(lit, axis=0)) == 32
 
 
 def test_without_a_distance_the_middle_of_the_picture_is_sharp() -> None:
@@ -160,12 +244,6 @@ def test_a_stage_s_camera_has_its_opening_and_its_shutter() -> None:
     lens = replace(bare, f_stop=2.0, focus_m=1.5, shutter_s=(-0.01, 0.0))
     made = Exposure.from_stage(lens)
     assert (made.aperture_m, made.focus_m, made.shutter_s) == (0.025, 1.5, (-0.01, 0.0))
-
-
-def test_a_distorted_lens_has_no_opening() -> None:
-    camera = replace(with_ball(1.0).camera, distortion=Distortion(k1=-0.01))
-    with pytest.raises(ConfigError, match="without distortion"):
-        seen_from(camera, np.zeros(2), 1.0)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,13 @@ def test_nothing_moves_nothing_is_hidden() -> None:
     assert not found.occluded.any()
 
 
+def test_what_stays_moves_with_the_shift_of_the_lens() -> None:
+    shifted = replace(BEFORE, camera=replace(BEFORE.camera, shift_px=(3.0, -2.0)))
+    here, _, found = between(BEFORE, shifted)
+    seen = here.part_id >= 0
+    np.testing.assert_allclose(found.uv[seen], np.tile([3, -2], (seen.sum(), 1)), atol=1e-4)
+
+
 def test_there_and_back_again() -> None:
     a, b = BEFORE, after()
     here, there, forward = between(a, b)
