@@ -88,7 +88,7 @@ def test_what_the_motor_leaves_open_is_not_called_known(tmp_path: Path, at_bound
         best[[k, R]] *= 1 + PLAIN[viscous] * PLAIN[R] / PLAIN[k] ** 2
         best[viscous] = 0.0
         both = playback.play(np.stack([PLAIN, best]))[:, playback.seen]
-        np.testing.assert_allclose(*both, atol=1e-9)  # no log tells one from the other
+        np.testing.assert_allclose(both[1], both[0], atol=1e-9)  # no log tells one from the other
     search = search_of(joint, LAWS["coulomb"], playback)
     parameters, _ = told(joint, playback, search, best)
     found = {name.split(".", 1)[1]: p for name, p in parameters.items()}
