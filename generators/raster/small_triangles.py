@@ -2,11 +2,12 @@
 # What Warp compiles is Python in its looks alone: types are calls there, which mypy does not know.
 """Small triangles into the visibility buffer, at once: nearly all of them.
 
-`scan` says how they are tested; where the lens distorts, each pixel is, at the place it looks at.
+`scan` says how they are tested, and `bent` how where the lens distorts.
 """
 
 import warp as wp
 
+from generators.raster.bent import box_through, enter_through
 from generators.raster.cells import CELL
 from generators.raster.layout import Geometry, Target, Views
 from generators.raster.scan import (
@@ -22,15 +23,10 @@ from generators.raster.views import HIDDEN, OUTSIDE
 from generators.raster.visibility import (
     ACROSS_PX,
     DOWN_PX,
-    SAMPLES,
     in_camera,
-    marked,
     pixels_around,
-    place_of,
     put_aside,
-    seen_at,
     widened,
-    write,
 )
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
@@ -180,45 +176,28 @@ def rasterize(
             a = projected[shift + i]
             b = projected[shift + corner[1]]
             c = projected[shift + corner[2]]
-            around = box_of(a, b, c)
             if distorted:
-                around = pixels_around(views, view, widened(around, margin))
-            box = pixels_of(around, reach, right, bottom)
+                box = box_through(
+                    views.cells, view, views.grid[view], a, b, c, margin, target.fine, target.edges,
+                    rows, across,
+                )  # fmt: skip
+                if box[0] <= box[1]:
+                    enter_through(
+                        views.rays, view, views.width, views.height, box, shape_of(a, b, c),
+                        farthest, wp.uint32(number), target.fine, target.seen, target.cover,
+                        target.words, word, bit, target.edges, target.slots, target.samples, across,
+                        ACROSS_PX, DOWN_PX,
+                    )  # fmt: skip
+                continue
+            box = pixels_of(box_of(a, b, c), reach, right, bottom)
             shape = shape_of(a, b, c)
-            if target.fine == 0 and not distorted:
+            if target.fine == 0:
                 enter(
                     target.seen, target.cover, target.words, word, bit, view * target.pixels,
                     views.width, box, shape, farthest, wp.uint32(number),
                 )  # fmt: skip
-                continue
-            if not distorted:
+            else:
                 enter_samples(
                     target.edges, target.slots, target.samples, rows, views.width,
                     across, box, shape, farthest, wp.uint32(number), ACROSS_PX, DOWN_PX,
                 )  # fmt: skip
-                continue
-            e, f, g, slope = shape[0], shape[1], shape[2], shape[3]
-            for y in range(box[2], box[3] + 1):
-                for x in range(box[0], box[1] + 1):
-                    place = view * target.pixels + y * views.width + x
-                    samples = int(1)
-                    if target.fine != 0:
-                        if not marked(target, views, view, x, y):
-                            continue
-                        place = target.slots[place] * SAMPLES
-                        samples = SAMPLES
-                    for k in range(samples):
-                        off = wp.vec2(0.0, 0.0)
-                        if target.fine != 0:
-                            off = place_of(k)
-                        uv = seen_at(views, view, x, y, off)
-                        u = uv[0]
-                        v = uv[1]
-                        in_e = e[3] * (u - e[0]) - e[2] * (v - e[1])
-                        in_f = f[3] * (u - f[0]) - f[2] * (v - f[1])
-                        in_g = g[3] * (u - g[0]) - g[2] * (v - g[1])
-                        if in_e >= 0.0 and in_f >= 0.0 and in_g >= 0.0:
-                            over_z = slope[2] + slope[0] * (u - a[0]) + slope[1] * (v - a[1])
-                            over_z = wp.clamp(over_z, shape[4, 0], shape[4, 1])
-                            if over_z >= farthest:
-                                write(target, place + k, over_z, number, label)

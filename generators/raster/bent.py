@@ -1,0 +1,184 @@
+# mypy: ignore-errors
+# What Warp compiles is Python in its looks alone: types are calls there, which mypy does not know.
+"""Which pixels of a distorting lens a small triangle covers: each is tested where it looks.
+
+In C++ as in `scan`, whose tests these are: what Warp makes of such loops takes several times as
+long.
+"""
+
+import warp as wp
+
+from generators.raster import lenses
+from generators.raster.scan import Small
+
+wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
+
+
+@wp.func_native(
+    """
+    const int wide = (int)grid[2], high = (int)grid[3];
+    const float left = a[0] < b[0] ? a[0] : b[0], right = a[0] > b[0] ? a[0] : b[0];
+    const float top = a[1] < b[1] ? a[1] : b[1], low = a[1] > b[1] ? a[1] : b[1];
+    const float box[4] = {
+        (left < c[0] ? left : c[0]) - margin, (right > c[0] ? right : c[0]) + margin,
+        (top < c[1] ? top : c[1]) - margin, (low > c[1] ? low : c[1]) + margin};
+    int ends[4];
+    for (int k = 0; k < 4; ++k)
+        ends[k] = (int)::floorf((box[k] - grid[k / 2]) / CELL_PX);
+    const int first_u = ends[0] > 0 ? ends[0] : 0, last_u = ends[1] < wide - 1 ? ends[1] : wide - 1;
+    const int first_v = ends[2] > 0 ? ends[2] : 0, last_v = ends[3] < high - 1 ? ends[3] : high - 1;
+    const wp::vec_t<4, wp::int32>* const table = cells.data + view * cells.shape[1];
+    int x0 = 1 << 30, x1 = -1, y0 = 1 << 30, y1 = -1;
+    for (int j = first_v; j <= last_v; ++j)
+        for (int i = first_u; i <= last_u; ++i) {
+            const wp::vec_t<4, wp::int32>& cell = table[j * wide + i];
+            x0 = cell[0] < x0 ? cell[0] : x0;
+            x1 = cell[1] > x1 ? cell[1] : x1;
+            y0 = cell[2] < y0 ? cell[2] : y0;
+            y1 = cell[3] > y1 ? cell[3] : y1;
+        }
+    if (fine != 0 && x0 <= x1) {
+        const int first = x0 / 8, last = x1 / 8;
+        const int begin = 255 << (x0 % 8), end = 255 >> (7 - x1 % 8);
+        int marks = 0;
+        for (int y = y0; y <= y1 && marks == 0; ++y)
+            for (int i = first; i <= last; ++i)
+                marks |= edges.data[(rows + y) * across + i] & (i == first ? begin : 255)
+                       & (i == last ? end : 255);
+        if (marks == 0) x1 = x0 - 1;
+    }
+    return wp::vec_t<4, wp::int32>(x0, x1, y0, y1);
+""".replace("CELL_PX", f"{lenses.CELL}f")
+)
+def box_through(
+    cells: wp.array2d(dtype=wp.vec4i),
+    view: int,
+    grid: wp.vec4,
+    a: wp.vec3,
+    b: wp.vec3,
+    c: wp.vec3,
+    margin: float,
+    fine: int,
+    edges: wp.array(dtype=wp.uint8),
+    rows: int,
+    across: int,
+) -> wp.vec4i:
+    """Return the first and last column and row of the pixels that may see a projected triangle.
+
+    The first column is beyond the last where there are none, or none of them is marked.
+
+    Args:
+        cells: See `LensTable`, of each view; grid: where they begin, and how many there are.
+        view: Which camera.
+        grid: Its cells' origin and number.
+        a: A corner in undistorted pixels; b, c: the others.
+        b: The second corner.
+        c: The third.
+        margin: How far from a pixel's centre its samples may look.
+        fine: Whether samples are looked at; then only marked pixels count.
+        edges: See `Target`.
+        rows: First row of the picture in them.
+        across: Entries of a row.
+    """
+    ...
+
+
+@wp.func_native("""
+    const float* const e = shape.data[0];
+    const float* const f = shape.data[1];
+    const float* const g = shape.data[2];
+    const float* const slope = shape.data[3];
+    const float least = shape.data[4][0], most = shape.data[4][1];
+    const wp::vec2* const seen_at = rays.data + view * width * height;
+    const auto key = [&](float u, float v) {
+        const bool hit = (e[3] * (u - e[0]) - e[2] * (v - e[1]) >= 0.0f)
+                       & (f[3] * (u - f[0]) - f[2] * (v - f[1]) >= 0.0f)
+                       & (g[3] * (u - g[0]) - g[2] * (v - g[1]) >= 0.0f);
+        const float sum = slope[2] + slope[0] * (u - e[0]) + slope[1] * (v - e[1]);
+        const float high = sum < least ? least : sum;
+        union { float number; wp::uint32 bits; } depth;
+        depth.number = high > most ? most : high;
+        const wp::uint64 entry = wp::uint64(depth.bits) << 32 | wp::uint64(number);
+        return (hit & (depth.number >= farthest)) ? entry : wp::uint64(0);
+    };
+    for (int y = box[2]; y <= box[3]; ++y) {
+        if (fine == 0) {
+            for (int x = box[0]; x <= box[1]; ++x) {
+                const int place = y * width + x;
+                const wp::uint64 entry = key(seen_at[place][0], seen_at[place][1]);
+                if (entry == 0) continue;
+                const int pixel = view * width * height + place;
+                wp::atomic_max(seen.data + pixel, entry);
+                if (words > 0) wp::atomic_or(cover.data + pixel * words + word, bit);
+            }
+            continue;
+        }
+        const int row = view * height + y;
+        // A lone pixel has no neighbour.
+        const int j = y + 1 < height ? 1 : (y > 0 ? -1 : 0);
+        for (int x = box[0]; x <= box[1]; ++x) {
+            if (((edges.data[row * across + x / 8] >> (x % 8)) & 1) == 0) continue;
+            const int i = x + 1 < width ? 1 : (x > 0 ? -1 : 0);
+            const wp::vec2 here = seen_at[y * width + x];
+            const wp::vec2 over = seen_at[y * width + x + i] - here;
+            const wp::vec2 down = seen_at[(y + j) * width + x] - here;
+            wp::uint64* const held = samples.data + 4 * slots.data[row * width + x];
+            for (int s = 0; s < 4; ++s) {
+                const float p = across_px[s] * (float)i, q = down_px[s] * (float)j;
+                const float u = here[0] + over[0] * p + down[0] * q;
+                const float v = here[1] + over[1] * p + down[1] * q;
+                // Nothing is less than what is there.
+                wp::atomic_max(held + s, key(u, v));
+            }
+        }
+    }
+""")
+def enter_through(
+    rays: wp.array2d(dtype=wp.vec2),
+    view: int,
+    width: int,
+    height: int,
+    box: wp.vec4i,
+    shape: Small,
+    farthest: float,
+    number: wp.uint32,
+    fine: int,
+    seen: wp.array(dtype=wp.uint64),
+    cover: wp.array(dtype=wp.uint64),
+    words: int,
+    word: int,
+    bit: wp.uint64,
+    edges: wp.array(dtype=wp.uint8),
+    slots: wp.array(dtype=wp.int32),
+    samples: wp.array(dtype=wp.uint64),
+    across: int,
+    across_px: wp.vec4,
+    down_px: wp.vec4,
+):
+    """Enter a triangle at the pixels of a box that see it, or at the samples of the marked ones.
+
+    What a sample sees follows from its pixel's neighbours: in a pixel a lens is as good as linear.
+
+    Args:
+        rays: Undistorted pixels that the pixels of each view see.
+        view: Which camera.
+        width: Of the picture; height: likewise.
+        height: Of the picture.
+        box: First and last column, first and last row.
+        shape: The triangle, see `shape_of`.
+        farthest: 1/z of the far plane.
+        number: Of the triangle.
+        fine: Whether samples are looked at.
+        seen: See `Target`, as for the next two.
+        cover: A bit for each instance.
+        words: Of each pixel there.
+        word: Which of them is the triangle's.
+        bit: The bit in it.
+        edges: See `Target`, as for the next two.
+        slots: Where a marked pixel's samples are.
+        samples: What they see.
+        across: Entries of a row of edges.
+        across_px: Where in a pixel its samples lie.
+        down_px: The same, downwards.
+    """
+    ...
