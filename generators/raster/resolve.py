@@ -14,14 +14,21 @@ wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll":
 
 
 @wp.func_native("""
-    const double row = over_z[1] * v + over_z[2];
-    const double row_second = second[1] * v + second[2], row_third = third[1] * v + third[2];
+    const wp::vec2* const seen = rays.data + ray;
     float* const z = depth.data + first;
-    for (int k = 0; k < 8; ++k) z[k] = (float)(1.0 / (over_z[0] * (u + k) + row));
-    for (int k = 0; k < 8; ++k) {
-        shares.data[first + k][0] = (float)(second[0] * (u + k) + row_second) * z[k];
-        shares.data[first + k][1] = (float)(third[0] * (u + k) + row_third) * z[k];
-    }
+    const auto look = [&](const auto& column, const auto& line) {
+        for (int k = 0; k < 8; ++k)
+            z[k] = (float)(1.0 / (over_z[0] * column(k) + (over_z[1] * line(k) + over_z[2])));
+        for (int k = 0; k < 8; ++k) {
+            const double x = column(k), y = line(k);
+            shares.data[first + k][0] = (float)(second[0] * x + (second[1] * y + second[2])) * z[k];
+            shares.data[first + k][1] = (float)(third[0] * x + (third[1] * y + third[2])) * z[k];
+        }
+    };
+    if (distorted)
+        look([&](int k) { return (double)seen[k][0]; }, [&](int k) { return (double)seen[k][1]; });
+    else
+        look([&](int k) { return (double)(u + k); }, [&](int) { return (double)v; });
     for (int k = 0; k < 8; ++k) part.data[first + k] = whose;
     for (int k = 0; k < 8; ++k) instance.data[first + k] = id;
     for (int k = 0; k < 8; ++k) normal.data[first + k] = facing;
@@ -31,6 +38,9 @@ def label_row(
     first: int,
     u: int,
     v: int,
+    distorted: int,
+    rays: wp.array2d(dtype=wp.vec2),
+    ray: int,
     over_z: wp.vec3d,
     second: wp.vec3d,
     third: wp.vec3d,
@@ -51,6 +61,9 @@ def label_row(
         first: Number of the first pixel.
         u: Its column.
         v: Its row.
+        distorted: Whether the lens distorts.
+        rays: Then, the undistorted pixels that the pixels of each view see.
+        ray: Which of them is the first pixel's.
         over_z: See `Facet`, as the next two.
         second: Weight of the second corner over z.
         third: Weight of the third corner over z.
@@ -146,13 +159,15 @@ def label(
                 seen, start + ahead * CELL, wp.min(CELL, views.width - ahead * CELL),
                 geometry.item_first, geometry.corners, geometry.normals,
             )  # fmt: skip
-        if one < EMPTY and views.distorted == 0 and left + CELL <= views.width:
+        if one < EMPTY and left + CELL <= views.width:
             if one != before:
                 facet = facet_of(geometry, views, view, one)
                 before = one
             if facet.flat != 0:
                 label_row(
-                    start + left, left, y, facet.over_z, facet.second, facet.third,
+                    start + left, left, y, views.distorted, views.rays,
+                    (view * views.height + y) * views.width + left,
+                    facet.over_z, facet.second, facet.third,
                     geometry.part[facet.instance], geometry.label[facet.instance],
                     facet.normal_W, facet.smooth_W, depth, part, instance, normal, smooth, shares,
                 )  # fmt: skip

@@ -135,14 +135,22 @@ def develop(
             for (int k = 0; k < 8; ++k) factor[n][k] = 1.0f;
         if (use_base || use_pattern) {
             const float* const z = depth.data + start;
+            const wp::vec2* const seen = rays.data + start;
             const float s0 = (float)(s_form[0] * left + s_form[1] * (top + row) + s_form[2]);
             const float t0 = (float)(t_form[0] * left + t_form[1] * (top + row) + t_form[2]);
             const float s_step = (float)s_form[0], t_step = (float)t_form[0];
             float s[8], t[8];
-            for (int k = 0; k < 8; ++k) {
-                s[k] = (s0 + s_step * k) * z[k];
-                t[k] = (t0 + t_step * k) * z[k];
-            }
+            if (distorted)
+                for (int k = 0; k < 8; ++k) {
+                    const double u = seen[k][0], v = seen[k][1];
+                    s[k] = (float)(s_form[0] * u + s_form[1] * v + s_form[2]) * z[k];
+                    t[k] = (float)(t_form[0] * u + t_form[1] * v + t_form[2]) * z[k];
+                }
+            else
+                for (int k = 0; k < 8; ++k) {
+                    s[k] = (s0 + s_step * k) * z[k];
+                    t[k] = (t0 + t_step * k) * z[k];
+                }
             if (use_base) read(base, s, t, factor);
             if (use_pattern) read(pattern, s, t, factor);
         }
@@ -176,6 +184,8 @@ def paint_cell(
     first: int,
     width: int,
     depth: wp.array3d(dtype=wp.float32),
+    distorted: int,
+    rays: wp.array2d(dtype=wp.vec2),
     to_srgb: wp.array(dtype=wp.uint8),
     scale: float,
     most: float,
@@ -191,13 +201,15 @@ def paint_cell(
         use_base: Whether there is one.
         pattern: The copy of the pattern that fits; use_pattern: whether there is one.
         use_pattern: Whether there is one.
-        s_form: Texture coordinate s over z at (u, v, 1), of a lens that does not distort.
+        s_form: Texture coordinate s over z at the undistorted pixel (u, v, 1).
         t_form: Texture coordinate t over z.
         left: Column of the first pixel.
         top: Row of the first pixel.
         first: Number of the first pixel.
         width: Of a picture, in pixels.
         depth: Of the pixels, m.
+        distorted: Whether the lens distorts.
+        rays: Then, the undistorted pixels that the pixels of each view see.
         to_srgb: Byte of each step of light.
         scale: Steps for each unit of light.
         most: The last step.

@@ -288,11 +288,10 @@ def shade(
             alike = colored_only(looks, look.paint)
             if alike:
                 side = normal[view, top, left]
-                straight = views.distorted == 0
-                if straight and part % 2 == 0 and right + CELL <= views.width:
+                if part % 2 == 0 and right + CELL <= views.width:
                     beside = filled[view, (top // CELL) * across + right // CELL]
                     wide = wp.where(beside == one, 2 * CELL, CELL)
-                while straight and wide >= CELL and not knotted:
+                while wide >= CELL and not knotted:
                     knotted = calm_light(
                         views, lights, view, look.paint, depth, side, left, top, wide
                     )
@@ -362,6 +361,7 @@ def shade(
                         pattern.pattern, look.paint.pattern_image >= 0,
                         pattern.s_form, pattern.t_form,
                         left + aside, top, first + aside, views.width, depth,
+                        views.distorted, views.rays,
                         looks.to_srgb, STEPS / LIGHT_RANGE, STEPS, rgb,
                     )  # fmt: skip
                 continue
