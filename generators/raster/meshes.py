@@ -60,7 +60,7 @@ def pack(mesh: Mesh) -> PackedMesh:
     """
     assert mesh.normals is not None and mesh.uvs is not None
     vertices = mesh.vertices.astype(np.float32)
-    points, place = _welded(vertices)
+    points, place = welded(vertices)
     across = _across(points, place[mesh.triangles])
     area = np.linalg.norm(across, axis=1)
     kept = np.flatnonzero(area > 0)
@@ -106,9 +106,7 @@ def closed_triangles(
     edges = np.minimum(start, end).astype(np.int64) * count + np.maximum(start, end)
     _, edge = np.unique(edges, return_inverse=True)
     balance = np.bincount(edge, weights=np.where(start < end, 1.0, -1.0))
-    graph = coo_matrix((np.ones(len(start)), (start, end)), shape=(count, count))
-    _, piece_of = connected_components(graph, directed=False)
-    piece = piece_of[triangles[:, 0]]
+    piece = pieces(triangles, count)[triangles[:, 0]]
     open_edges = np.bincount(piece, weights=np.abs(balance[edge]).reshape(-1, 3).sum(axis=1))
     a, b, c = points[triangles].astype(float).transpose(1, 0, 2)
     volume = np.bincount(piece, weights=np.einsum("ij,ij->i", a, np.cross(b, c)))
@@ -116,7 +114,15 @@ def closed_triangles(
     return closed
 
 
-def _welded(
+def pieces(triangles: Int[np.ndarray, "f 3"], count: int) -> Int[np.ndarray, "p"]:
+    """Return which connected piece of a surface each of its `count` points belongs to."""
+    start, end = triangles.ravel(), np.roll(triangles, -1, axis=1).ravel()
+    graph = coo_matrix((np.ones(len(start)), (start, end)), shape=(count, count))
+    piece: Int[np.ndarray, " p"] = connected_components(graph, directed=False)[1]
+    return piece
+
+
+def welded(
     vertices: Float32[np.ndarray, "v 3"],
 ) -> tuple[Float32[np.ndarray, "p 3"], Int[np.ndarray, "v"]]:
     """Return each place once, and the place of each vertex."""
