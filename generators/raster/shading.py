@@ -39,8 +39,11 @@ GLINTS = wp.constant(0.25)
 
 
 @wp.func
-def lit(lights: Lights, view: int, points: Points, p_W: Colors) -> Light:
-    """Return what eight points, which lie at p_W (m), give back of all light."""
+def lit(lights: Lights, view: int, points: Points, p_W: Colors, normal: Colors) -> Light:
+    """Return what eight points, which lie at p_W (m), give back of all light.
+
+    Where a shadow ends is told by the mesh's own `normal`, which no image has turned.
+    """
     sky = lights.skies[view]
     diffuse = Colors()
     mirror = Colors()
@@ -62,7 +65,7 @@ def lit(lights: Lights, view: int, points: Points, p_W: Colors) -> Light:
         seen = lamp_from(lamp, points, p_W)
         part = seen.share
         if lamp.map >= 0:
-            arrives = arriving(lights, lamp, p_W, points.normal, seen.toward)
+            arrives = arriving(lights, lamp, p_W, normal, points.normal, seen.toward)
             part = wp.cw_mul(part, arrives)
         strength = Colors()
         for c in range(3):
@@ -156,7 +159,7 @@ def light_from(
     sky = lights.skies[view]
     fade = faded(p_W, sky.focus_W, sky.fade_m)
     backdrop = sky.backdrop
-    light = lit(lights, view, points, p_W)
+    light = lit(lights, view, points, p_W, normal)
     keep = Row(1.0) - fade
     for c in range(3):
         light[c] = wp.cw_mul(light[c], keep)

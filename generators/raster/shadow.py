@@ -170,8 +170,8 @@ def settled(lights: Lights, lamp: Lamp, p: wp.vec3, q: wp.vec3, r: wp.vec3, s: w
         const float y = R_WC.data[0][1] * dx + R_WC.data[1][1] * dy + R_WC.data[2][1] * dz;
         const float z = R_WC.data[0][2] * dx + R_WC.data[1][2] * dy + R_WC.data[2][2] * dz;
         const float u = fx * x / z + cx, v = fy * y / z + cy;
-        const float raw = normal.data[0][k] * toward.data[0][k]
-            + normal.data[1][k] * toward.data[1][k] + normal.data[2][k] * toward.data[2][k];
+        const float raw = turned.data[0][k] * toward.data[0][k]
+            + turned.data[1][k] * toward.data[1][k] + turned.data[2][k] * toward.data[2][k];
         // A tap lies beside its point: where depth changes the surface itself must not shade it.
         const float nx = normal.data[0][k], ny = normal.data[1][k], nz = normal.data[2][k];
         const float a = R_WC.data[0][0] * nx + R_WC.data[1][0] * ny + R_WC.data[2][0] * nz;
@@ -232,6 +232,7 @@ def share_lit(
     bias: float,
     p_W: Colors,
     normal: Colors,
+    turned: Colors,
     toward: Colors,
 ) -> Row:
     """Return which part of a lamp's light arrives at eight points.
@@ -253,18 +254,22 @@ def share_lit(
         texel: Size of a texel one metre away, m.
         bias: How far a caster's stand-in may lie in front of its surface, m.
         p_W: The points, m.
-        normal: Unit normals there.
+        normal: Unit normals of the mesh there.
+        turned: The same as a normal image turns them: what they face away from cannot light them.
         toward: Unit vectors to the lamp.
     """
     ...
 
 
 @wp.func
-def arriving(lights: Lights, lamp: Lamp, p_W: Colors, normal: Colors, toward: Colors) -> Row:
+def arriving(
+    lights: Lights, lamp: Lamp, p_W: Colors, normal: Colors, turned: Colors, toward: Colors
+) -> Row:
     """Return which part of the light of a lamp with a map arrives at eight points."""
     view = lamp.map
     return share_lit(
         lights.depths, lights.tiles, lights.disc, view, lights.maps.width,
         lights.maps.R_WC[view], lights.maps.p_WC[view], lights.maps.lens[view],
-        lights.maps.reach[view][0], lamp.penumbra, lamp.texel, BIAS_M, p_W, normal, toward,
+        lights.maps.reach[view][0], lamp.penumbra, lamp.texel, BIAS_M, p_W, normal, turned,
+        toward,
     )  # fmt: skip

@@ -84,8 +84,9 @@ def bumped(geometry: Geometry, views: Views, view: int, look: Look, n: wp.vec3, 
         return n
     tangent = views.R_WS[view, look.instance] * ((p * b[1] - q * a[1]) / area)
     tangent = wp.normalize(tangent - n * wp.dot(n, tangent))
-    # The image's t runs the way that keeps the texture the right way round.
-    other = wp.cross(n, tangent) * wp.sign(area)
+    # The image's t runs the way that keeps the texture the right way round, seen from either side.
+    side = wp.dot(n, views.R_WS[view, look.instance] * wp.cross(p, q))
+    other = wp.cross(n, tangent) * wp.sign(area) * wp.sign(side)
     return wp.normalize(tangent * m[0] + other * m[1] + n * m[2])
 
 

@@ -11,11 +11,12 @@ from jaxtyping import Float
 from scipy.ndimage import map_coordinates
 
 from envs.stage.looks import Material, Texture
+from envs.stage.scene import Mesh, Shape
 from generators.raster.renderer import RasterRenderer
 from generators.raster.tables import SIDE, developed, packed_split_sum, split_sum
 from generators.renderer import Frame
 from generators.scenario import Scenario
-from tests.generators.raster.random_scenes import scene_of
+from tests.generators.raster.random_scenes import body, scene_of
 from tests.generators.raster.test_shading import DULL, from_above, plate
 
 BLACK = (0.0, 0.0, 0.0)
@@ -199,17 +200,43 @@ def test_roughness_and_metallic_images_are_as_their_values(tmp_path: Path) -> No
 
 
 def test_a_normal_image_turns_the_normal(tmp_path: Path) -> None:
-    turned = np.array([0.48, -0.36, 0.8])
-    texel = np.rint((turned + 1) / 2 * 255).astype(np.uint8)
-    texture = Texture(
-        image(tmp_path, np.tile(texel, (4, 4, 1))),
-        color_space="raw",
-        scale=(2.0, 2.0, 2.0, 1.0),
-        bias=(-1.0, -1.0, -1.0, 0.0),
-    )
+    turned, texture = normal_image(tmp_path)
     sun = np.array([0.6, 0.0, 0.8])
     _, frame = drawn(replace(DULL, normal_texture=texture), direction_W=sun, sun=(0.9, 0.9, 0.9))
     # On the upper side of a box, s runs along x and t along y.
     light = 0.9 * (turned @ sun) * np.array(DULL.base_color)
     assert turned @ sun > 1.1 * sun[2]
     assert np.abs(frame.rgb[30:60, 30:60].astype(int) - developed(light)).max() <= 1
+
+
+@pytest.mark.parametrize("upwards", [True, False], ids=["from the front", "from behind"])
+@pytest.mark.parametrize("mirrored", [1, -1])
+def test_a_normal_image_keeps_its_way_round(tmp_path: Path, upwards: bool, mirrored: int) -> None:
+    turned, texture = normal_image(tmp_path)
+    corners = np.array([[-0.5, -0.5, 0.0], [0.5, -0.5, 0.0], [0.5, 0.5, 0.0], [-0.5, 0.5, 0.0]])
+    triangles = np.array([[0, 1, 2], [0, 2, 3]])
+    mesh = Mesh(
+        corners, triangles if upwards else triangles[:, ::-1], None, corners[:, :2] * [mirrored, 1]
+    )
+    dull = replace(DULL, normal_texture=texture)
+    scene = scene_of(body("sheet", Shape("/sheet", "mesh", np.eye(4), (), mesh, dull)))
+    # From a side where both s and t tell.
+    sun = np.array([0.48, -0.36, 0.8])
+    shown = from_above(scene)
+    lighting = replace(shown.lighting, direction_W=sun, sun=(0.9, 0.9, 0.9))
+    renderer = RasterRenderer(scene, (), device="cpu", antialias=False)
+    frame = renderer.render(replace(shown, lighting=lighting))
+    light = 0.9 * (turned * [mirrored, 1, 1] @ sun) * np.array(DULL.base_color)
+    assert np.abs(frame.rgb[30:60, 30:60].astype(int) - developed(light)).max() <= 1
+
+
+def normal_image(folder: Path) -> tuple[Float[np.ndarray, "3"], Texture]:
+    """A normal in the axes of the surface, and an image that holds it everywhere."""
+    turned = np.array([0.48, -0.36, 0.8])
+    texel = np.rint((turned + 1) / 2 * 255).astype(np.uint8)
+    return turned, Texture(
+        image(folder, np.tile(texel, (4, 4, 1))),
+        color_space="raw",
+        scale=(2.0, 2.0, 2.0, 1.0),
+        bias=(-1.0, -1.0, -1.0, 0.0),
+    )
