@@ -14,29 +14,63 @@ from generators.raster.scan import Small
 wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
 
 
+_AROUND = """
+    // First and last column and row of the pixels that look into a box of undistorted pixels.
+    const auto around = [](const float* box, const auto* table, const wp::vec4& grid) {
+        const int wide = (int)grid[2], high = (int)grid[3];
+        int ends[4];
+        for (int k = 0; k < 4; ++k)
+            ends[k] = (int)::floorf((box[k] - grid[k / 2]) / CELL_PX);
+        const int first_u = ends[0] > 0 ? ends[0] : 0, first_v = ends[2] > 0 ? ends[2] : 0;
+        const int last_u = ends[1] < wide - 1 ? ends[1] : wide - 1;
+        const int last_v = ends[3] < high - 1 ? ends[3] : high - 1;
+        int x0 = 1 << 30, x1 = -1, y0 = 1 << 30, y1 = -1;
+        for (int j = first_v; j <= last_v; ++j)
+            for (int i = first_u; i <= last_u; ++i) {
+                const auto& cell = table[j * wide + i];
+                x0 = cell[0] < x0 ? cell[0] : x0;
+                x1 = cell[1] > x1 ? cell[1] : x1;
+                y0 = cell[2] < y0 ? cell[2] : y0;
+                y1 = cell[3] > y1 ? cell[3] : y1;
+            }
+        return wp::vec_t<4, wp::int32>(x0, x1, y0, y1);
+    };
+    const wp::vec_t<4, wp::int32>* const table = cells.data + view * cells.shape[1];
+""".replace("CELL_PX", f"{lenses.CELL}f")
+
+
 @wp.func_native(
+    _AROUND
+    + """
+    const float sides[4] = {box[0], box[1], box[2], box[3]};
+    return around(sides, table, grid);
+"""
+)
+def pixels_through(
+    cells: wp.array2d(dtype=wp.vec4i), view: int, grid: wp.vec4, box: wp.vec4
+) -> wp.vec4i:
+    """Return the first and last column and row of the pixels that look into a box of (u, v).
+
+    Args:
+        cells: See `LensTable`, of each view.
+        view: Which camera.
+        grid: Its cells' origin and number.
+        box: Least and largest u, least and largest v.
     """
-    const int wide = (int)grid[2], high = (int)grid[3];
+    ...
+
+
+@wp.func_native(
+    _AROUND
+    + """
     const float left = a[0] < b[0] ? a[0] : b[0], right = a[0] > b[0] ? a[0] : b[0];
     const float top = a[1] < b[1] ? a[1] : b[1], low = a[1] > b[1] ? a[1] : b[1];
     const float box[4] = {
         (left < c[0] ? left : c[0]) - margin, (right > c[0] ? right : c[0]) + margin,
         (top < c[1] ? top : c[1]) - margin, (low > c[1] ? low : c[1]) + margin};
-    int ends[4];
-    for (int k = 0; k < 4; ++k)
-        ends[k] = (int)::floorf((box[k] - grid[k / 2]) / CELL_PX);
-    const int first_u = ends[0] > 0 ? ends[0] : 0, last_u = ends[1] < wide - 1 ? ends[1] : wide - 1;
-    const int first_v = ends[2] > 0 ? ends[2] : 0, last_v = ends[3] < high - 1 ? ends[3] : high - 1;
-    const wp::vec_t<4, wp::int32>* const table = cells.data + view * cells.shape[1];
-    int x0 = 1 << 30, x1 = -1, y0 = 1 << 30, y1 = -1;
-    for (int j = first_v; j <= last_v; ++j)
-        for (int i = first_u; i <= last_u; ++i) {
-            const wp::vec_t<4, wp::int32>& cell = table[j * wide + i];
-            x0 = cell[0] < x0 ? cell[0] : x0;
-            x1 = cell[1] > x1 ? cell[1] : x1;
-            y0 = cell[2] < y0 ? cell[2] : y0;
-            y1 = cell[3] > y1 ? cell[3] : y1;
-        }
+    const wp::vec_t<4, wp::int32> seen = around(box, table, grid);
+    const int x0 = seen[0], y0 = seen[2], y1 = seen[3];
+    int x1 = seen[1];
     if (fine != 0 && x0 <= x1) {
         const int first = x0 / 8, last = x1 / 8;
         const int begin = 255 << (x0 % 8), end = 255 >> (7 - x1 % 8);
@@ -48,7 +82,7 @@ wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll":
         if (marks == 0) x1 = x0 - 1;
     }
     return wp::vec_t<4, wp::int32>(x0, x1, y0, y1);
-""".replace("CELL_PX", f"{lenses.CELL}f")
+"""
 )
 def box_through(
     cells: wp.array2d(dtype=wp.vec4i),

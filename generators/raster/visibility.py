@@ -10,7 +10,7 @@ it puts aside for `large_triangles` what is large or crosses the near plane.
 
 import warp as wp
 
-from generators.raster import lenses
+from generators.raster.bent import pixels_through
 from generators.raster.layout import Geometry, Target, Views
 from generators.raster.views import HIDDEN
 
@@ -19,7 +19,6 @@ wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll":
 SAMPLES = wp.constant(4)
 """Places at which a pixel at an edge is looked at."""
 
-CELL = wp.constant(lenses.CELL)
 _HIDDEN = wp.constant(wp.uint8(HIDDEN))
 
 
@@ -157,22 +156,8 @@ def project(
 @wp.func
 def pixels_around(views: Views, view: int, box: wp.vec4) -> wp.vec4:
     """Return the first and last column and row of the pixels that look into a box of (u, v)."""
-    grid = views.grid[view]
-    first_u = wp.max(int(wp.floor((box[0] - grid[0]) / CELL)), 0)
-    last_u = wp.min(int(wp.floor((box[1] - grid[0]) / CELL)), int(grid[2]) - 1)
-    first_v = wp.max(int(wp.floor((box[2] - grid[1]) / CELL)), 0)
-    last_v = wp.min(int(wp.floor((box[3] - grid[1]) / CELL)), int(grid[3]) - 1)
-    found = wp.vec4(1e9, -1.0, 1e9, -1.0)
-    for j in range(first_v, last_v + 1):
-        for i in range(first_u, last_u + 1):
-            cell = views.cells[view, j * int(grid[2]) + i]
-            found = wp.vec4(
-                wp.min(found[0], float(cell[0])),
-                wp.max(found[1], float(cell[1])),
-                wp.min(found[2], float(cell[2])),
-                wp.max(found[3], float(cell[3])),
-            )
-    return found
+    found = pixels_through(views.cells, view, views.grid[view], box)
+    return wp.vec4(float(found[0]), float(found[1]), float(found[2]), float(found[3]))
 
 
 @wp.func
