@@ -1,9 +1,9 @@
 # mypy: ignore-errors
 # What Warp compiles is Python in its looks alone: types are calls there, which mypy does not know.
-"""Which pixels of a distorting lens a small triangle covers: each is tested where it looks.
+"""Which pixels of a distorting lens a triangle covers: each is tested where it looks.
 
-In C++ as in `scan`, whose tests these are: what Warp makes of such loops takes several times as
-long.
+In C++ as in `scan` and `large_triangles`, whose tests these are: what Warp makes of such loops
+takes several times as long.
 """
 
 import warp as wp
@@ -117,24 +117,7 @@ def box_through(
     ...
 
 
-@wp.func_native("""
-    const float* const e = shape.data[0];
-    const float* const f = shape.data[1];
-    const float* const g = shape.data[2];
-    const float* const slope = shape.data[3];
-    const float least = shape.data[4][0], most = shape.data[4][1];
-    const wp::vec2* const seen_at = rays.data + view * width * height;
-    const auto key = [&](float u, float v) {
-        const bool hit = (e[3] * (u - e[0]) - e[2] * (v - e[1]) >= 0.0f)
-                       & (f[3] * (u - f[0]) - f[2] * (v - f[1]) >= 0.0f)
-                       & (g[3] * (u - g[0]) - g[2] * (v - g[1]) >= 0.0f);
-        const float sum = slope[2] + slope[0] * (u - e[0]) + slope[1] * (v - e[1]);
-        const float high = sum < least ? least : sum;
-        union { float number; wp::uint32 bits; } depth;
-        depth.number = high > most ? most : high;
-        const wp::uint64 entry = wp::uint64(depth.bits) << 32 | wp::uint64(number);
-        return (hit & (depth.number >= farthest)) ? entry : wp::uint64(0);
-    };
+_ENTER = """
     for (int y = box[2]; y <= box[3]; ++y) {
         if (fine == 0) {
             for (int x = box[0]; x <= box[1]; ++x) {
@@ -166,7 +149,32 @@ def box_through(
             }
         }
     }
-""")
+"""
+"""Enters at the pixels of `box`, or at the samples of those that are marked, what `key` says."""
+
+
+@wp.func_native(
+    """
+    const float* const e = shape.data[0];
+    const float* const f = shape.data[1];
+    const float* const g = shape.data[2];
+    const float* const slope = shape.data[3];
+    const float least = shape.data[4][0], most = shape.data[4][1];
+    const wp::vec2* const seen_at = rays.data + view * width * height;
+    const auto key = [&](float u, float v) {
+        const bool hit = (e[3] * (u - e[0]) - e[2] * (v - e[1]) >= 0.0f)
+                       & (f[3] * (u - f[0]) - f[2] * (v - f[1]) >= 0.0f)
+                       & (g[3] * (u - g[0]) - g[2] * (v - g[1]) >= 0.0f);
+        const float sum = slope[2] + slope[0] * (u - e[0]) + slope[1] * (v - e[1]);
+        const float high = sum < least ? least : sum;
+        union { float number; wp::uint32 bits; } depth;
+        depth.number = high > most ? most : high;
+        const wp::uint64 entry = wp::uint64(depth.bits) << 32 | wp::uint64(number);
+        return (hit & (depth.number >= farthest)) ? entry : wp::uint64(0);
+    };
+"""
+    + _ENTER
+)
 def enter_through(
     rays: wp.array2d(dtype=wp.vec2),
     view: int,
@@ -209,6 +217,84 @@ def enter_through(
         word: Which of them is the triangle's.
         bit: The bit in it.
         edges: See `Target`, as for the next two.
+        slots: Where a marked pixel's samples are.
+        samples: What they see.
+        across: Entries of a row of edges.
+        across_px: Where in a pixel its samples lie.
+        down_px: The same, downwards.
+    """
+    ...
+
+
+@wp.func_native(
+    """
+    const wp::vec2* const seen_at = rays.data + view * width * height;
+    const auto key = [&](float x, float y) {
+        const double u = (double)x, v = (double)y;
+        const double over_z = depth[0] * u + depth[1] * v + depth[2];
+        const bool hit = (e[0] * u + e[1] * v + e[2] >= gap) & (f[0] * u + f[1] * v + f[2] >= gap)
+                       & (g[0] * u + g[1] * v + g[2] >= gap) & (over_z >= least)
+                       & (over_z <= most);
+        union { float number; wp::uint32 bits; } near;
+        near.number = (float)over_z;
+        const wp::uint64 entry = wp::uint64(near.bits) << 32 | wp::uint64(number);
+        return (hit | whole) ? entry : wp::uint64(0);
+    };
+"""
+    + _ENTER
+)
+def fill_through(
+    rays: wp.array2d(dtype=wp.vec2),
+    view: int,
+    width: int,
+    height: int,
+    box: wp.vec4i,
+    e: wp.vec3d,
+    f: wp.vec3d,
+    g: wp.vec3d,
+    depth: wp.vec3d,
+    gap: wp.float64,
+    least: wp.float64,
+    most: wp.float64,
+    whole: bool,
+    number: wp.uint32,
+    fine: int,
+    seen: wp.array(dtype=wp.uint64),
+    cover: wp.array(dtype=wp.uint64),
+    words: int,
+    word: int,
+    bit: wp.uint64,
+    edges: wp.array(dtype=wp.uint8),
+    slots: wp.array(dtype=wp.int32),
+    samples: wp.array(dtype=wp.uint64),
+    across: int,
+    across_px: wp.vec4,
+    down_px: wp.vec4,
+):
+    """Enter a large triangle at the pixels of a tile that see it, or at their samples.
+
+    Args:
+        rays: See `enter_through`, as for the next four.
+        view: Which camera.
+        width: Of the picture.
+        height: Of the picture.
+        box: First and last column, first and last row.
+        e: One of the triangle's edges, as `large_triangles.plane` has it.
+        f: The second edge.
+        g: The third.
+        depth: 1/z at (u, v, 1).
+        gap: How far beyond its edges it reaches, in pixels, below 0.
+        least: 1/z of the far plane.
+        most: 1/z of the near plane.
+        whole: Whether it covers all of the tile.
+        number: Of the triangle.
+        fine: See `enter_through`, as for all that follow.
+        seen: The visibility buffer.
+        cover: A bit for each instance.
+        words: Of each pixel there.
+        word: Which of them is the triangle's.
+        bit: The bit in it.
+        edges: Marked pixels.
         slots: Where a marked pixel's samples are.
         samples: What they see.
         across: Entries of a row of edges.

@@ -9,19 +9,15 @@ conversion using 2D homogeneous coordinates, Graphics Hardware 1997): nothing is
 import warp as wp
 
 from generators.raster import lenses
+from generators.raster.bent import fill_through
 from generators.raster.layout import Geometry, Target, Views
 from generators.raster.views import OUTSIDE
 from generators.raster.visibility import (
     ACROSS_PX,
     DOWN_PX,
-    SAMPLES,
     in_camera,
-    marked,
     pixels_around,
-    place_of,
-    seen_at,
     widened,
-    write,
 )
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False, "max_unroll": 4})
@@ -330,29 +326,10 @@ def rasterize_large(geometry: Geometry, views: Views, target: Target, workers: i
                     wp.uint32(number), ACROSS_PX, DOWN_PX,
                 )  # fmt: skip
                 continue
-            for pixel_y in range(y, bottom):
-                for pixel_x in range(x, wp.min(x + TILE, views.width)):
-                    pixel = pixel_y * views.width + pixel_x
-                    place = view * target.pixels + pixel
-                    samples = int(1)
-                    if target.fine != 0:
-                        if not marked(target, views, view, pixel_x, pixel_y):
-                            continue
-                        place = target.slots[place] * SAMPLES
-                        samples = SAMPLES
-                    for k in range(samples):
-                        off = wp.vec2(0.0, 0.0)
-                        if target.fine != 0:
-                            off = place_of(k)
-                        uv = seen_at(views, view, pixel_x, pixel_y, off)
-                        u = wp.float64(uv[0])
-                        v = wp.float64(uv[1])
-                        over_z = depth[0] * u + depth[1] * v + depth[2]
-                        if whole or (
-                            e[0] * u + e[1] * v + e[2] >= GAP
-                            and f[0] * u + f[1] * v + f[2] >= GAP
-                            and g[0] * u + g[1] * v + g[2] >= GAP
-                            and over_z >= least
-                            and over_z <= most
-                        ):
-                            write(target, place + k, float(over_z), number, label)
+            last = wp.min(x + TILE, views.width) - 1
+            fill_through(
+                views.rays, view, views.width, views.height, wp.vec4i(x, last, y, bottom - 1),
+                e, f, g, depth, GAP, least, most, whole, wp.uint32(number), target.fine,
+                target.seen, target.cover, target.words, word, bit, target.edges, target.slots,
+                target.samples, across, ACROSS_PX, DOWN_PX,
+            )  # fmt: skip

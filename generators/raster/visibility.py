@@ -32,21 +32,6 @@ def in_camera(views: Views, view: int, instance: int, p: wp.vec3) -> wp.vec3d:
     return wp.vec3d(wp.dot(a, q), wp.dot(b, q), wp.dot(c, q))
 
 
-@wp.func
-def write(target: Target, place: int, inverse_z: float, number: int, label: int):
-    """Enter what a triangle shows at a place of the buffer."""
-    depth = wp.uint64(wp.cast(inverse_z, wp.uint32))
-    entry = (depth << wp.uint64(32)) | wp.uint64(number)
-    if target.fine != 0:
-        wp.atomic_max(target.samples, place, entry)
-        return
-    wp.atomic_max(target.seen, place, entry)
-    if target.words > 0:
-        word = (label - 1) // 64
-        bit = wp.uint64(1) << wp.uint64(label - 1 - 64 * word)
-        wp.atomic_or(target.cover, place * target.words + word, bit)
-
-
 ACROSS_PX = wp.constant(wp.vec4(-0.125, 0.375, 0.125, -0.375))
 """Where in a pixel its samples lie: four places, no two in a row or a column."""
 
@@ -171,11 +156,3 @@ def put_aside(target: Target, view: int, number: int):
     """Leave a triangle to the pass for large ones."""
     slot = wp.atomic_add(target.count, 0, 1)
     target.aside[slot] = (wp.uint64(view) << wp.uint64(32)) | wp.uint64(number)
-
-
-@wp.func
-def marked(target: Target, views: Views, view: int, x: int, y: int) -> bool:
-    """Return whether a pixel lies at an edge."""
-    across = (views.width + 7) // 8
-    marks = int(target.edges[(view * views.height + y) * across + x // 8])
-    return (marks >> (x % 8)) & 1 != 0
