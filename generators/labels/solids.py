@@ -17,6 +17,9 @@ from generators.renderer import Instance, Part
 EDGES = tuple((k, k | bit) for bit in (1, 2, 4) for k in range(8) if not k & bit)
 """Pairs of corners that an edge of a box joins."""
 
+STEPS = 16
+"""Straight pieces that stand for an edge where a lens bends it."""
+
 Corners = Float[np.ndarray, "8 3"]
 
 
@@ -36,6 +39,16 @@ class Solid:
     def corners(self) -> Corners:
         """Of the box around it, in its frame, m."""
         return box_corners(self.points.min(axis=0), self.points.max(axis=0))
+
+    @cached_property
+    def along_edges(self) -> Float[np.ndarray, "p 3"]:
+        """Points on the edges of that box, its corners among them."""
+        ends = self.corners[np.array(EDGES)]
+        along = np.linspace(0.0, 1.0, STEPS + 1)[:, None, None]
+        points: Float[np.ndarray, "p 3"] = (ends[:, 0] * (1 - along) + ends[:, 1] * along).reshape(
+            -1, 3
+        )
+        return points
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,7 @@ class Box3:
         uv[depth < camera.near_m] = np.nan
         return uv
 
-    def edges_uv(self, camera: Camera, *, steps: int = 16) -> list[Float[np.ndarray, "p 2"]]:
+    def edges_uv(self, camera: Camera, *, steps: int = STEPS) -> list[Float[np.ndarray, "p 2"]]:
         """Return the edges as a picture shows them, cut at the near plane and bent by the lens.
 
         Args:

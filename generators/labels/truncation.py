@@ -77,7 +77,9 @@ def reaches_beyond(
         if solid is None or solid.body not in poses:
             continue
         X_WB = poses[solid.body]
-        uv, depth = camera.project(solid.corners @ X_WB[:3, :3].T + X_WB[:3, 3])
+        # Through a lens that distorts a straight edge may leave the picture between two corners.
+        points = solid.along_edges if camera.distortion.present else solid.corners
+        uv, depth = camera.project(points @ X_WB[:3, :3].T + X_WB[:3, 3])
         if not (_within(camera, uv) & (depth > camera.near_m)).all():
             return True
     return False

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from envs.frames import inverse
+from envs.frames import inverse, pose
 from generators.audit.audit import WIDE_ANGLE
 from generators.camera import Camera
+from generators.distortion import Distortion
 from generators.labels.flow import flow
 from generators.labels.keypoints import keypoints
 from generators.labels.masks import instance_labels
-from generators.labels.solids import instance_box, solids_of
+from generators.labels.solids import Solid, box_corners, instance_box, solids_of
 from generators.labels.truncation import canvas_camera, on_canvas, reaches_beyond
 from generators.scenario import at_another_time
 from tests.generators.labels.views import CASTER, INSTANCES, PARTS, STUDIO, drawn, instance
@@ -95,6 +96,25 @@ def test_truncation_is_measured_where_the_lens_does_not_matter() -> None:
     out = ~((uv >= -0.5) & (uv < [159.5, 119.5])).all(axis=1)
     assert 0.02 < out.mean() < 0.98
     assert label.amodal.truncation == pytest.approx(out.mean(), abs=0.02)
+
+
+def test_what_leaves_the_picture_between_two_of_its_corners_calls_for_a_canvas() -> None:
+    camera = replace(SHOWN.camera, fx=0.75 * SHOWN.camera.fx, fy=0.75 * SHOWN.camera.fy)
+    # A bar whose ends lie in the upper corners: there this lens shows more than between them.
+    ends = camera.unproject(np.array([[6.0, 2.0], [153.0, 2.0]]), np.full(2, 2.0))
+    middle = camera.project(ends.mean(axis=0))[0]
+    assert middle[1] < -1
+    axis = ends[1] - ends[0]
+    X_WB = pose(camera.X_WC[:3, :3], ends.mean(axis=0))
+    x, y, z = np.abs(camera.X_WC[:3, :3].T @ axis)
+    assert y < 0.02 * x and z < 0.02 * x
+    corners = box_corners(np.array([-x / 2, -y / 2, 0]), np.array([x / 2, y / 2, 0.001]))
+    bar = Solid("bar", corners)
+    assert reaches_beyond(camera, [bar], {"bar": X_WB})
+    straight = replace(camera, distortion=Distortion())
+    X_WB[:3, 3] = camera.unproject(np.array([79.5, 59.5]), np.array(2.0))
+    assert not reaches_beyond(camera, [Solid("bar", corners / 2)], {"bar": X_WB})
+    assert not reaches_beyond(straight, [Solid("bar", corners / 2)], {"bar": X_WB})
 
 
 def test_masks_under_distortion_are_those_of_each_alone() -> None:
