@@ -66,6 +66,7 @@ def resolve(name: str, urdf: Path, roots: Sequence[Path], where: str) -> Path:
     found = next((file for file in tried if file.is_file()), None)
     if found is not None:
         return confined(found, name, roots, where)
+    tried = list(dict.fromkeys(tried))
     places = ", ".join(str(f) for f in tried[:6]) + (", …" if len(tried) > 6 else "")
     raise StageError(
         f"{where}: file '{name}' was not found; looked for: {places}; "

@@ -76,6 +76,15 @@ def test_what_lies_outside_is_refused_until_its_root_is_given(tmp_path: Path, na
         assert read_mesh(urdf, named, roots=(tmp_path / "other",)).name == "secret.stl"
 
 
+def test_a_missing_mesh_lists_each_place_once(tmp_path: Path) -> None:
+    # The URDF's own folder is a root and the place beside it as well.
+    with pytest.raises(StageError, match="was not found") as refused:
+        read_mesh(tmp_path / "arm.urdf", "package://arm/meshes/link.stl")
+    places = str(refused.value).split("looked for: ")[1].split(";")[0].split(", ")
+    assert str(tmp_path / "arm/meshes/link.stl") in places
+    assert len(places) == len(set(places)), places
+
+
 @pytest.mark.parametrize("name", ["http://host/a.stl", "https://host/a.stl", "ftp://host/a.stl"])
 def test_urls_are_never_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(StageError, match="names the URL"):
