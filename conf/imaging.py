@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from conf.checks import between
+from conf.checks import between, pair
 from envs.errors import ConfigError
 from generators.camera import Lens, check_border
 from generators.distortion import Distortion
@@ -35,8 +35,13 @@ class CameraConfig:
         Raises:
             ConfigError: The numbers make no exposure.
         """
-        if len(self.shutter_s) not in (0, 2):
-            raise ConfigError(f"camera.shutter_s must be [opens, closes], not {self.shutter_s}")
+        if self.aperture_m is not None:
+            between("camera.aperture_m", self.aperture_m, 0.0, 1.0)
+        if self.focus_m is not None:
+            between("camera.focus_m", self.focus_m, 1e-3, 1e6)
+        if self.shutter_s:
+            pair("camera.shutter_s", self.shutter_s, -10.0, 10.0)
+        between("camera.samples", self.samples, 2, 4096)
         if self.aperture_m is None and not self.shutter_s:
             if self.focus_m is not None:
                 raise ConfigError("camera.focus_m needs camera.aperture_m")
@@ -59,8 +64,11 @@ class CameraConfig:
         between("camera.fy", fy, 1.0, 1e6)
         between("camera.cx", cx, 0.0, width - 1.0)
         between("camera.cy", cy, 0.0, height - 1.0)
-        lens = Lens(fx, fy, cx, cy, Distortion.from_opencv(self.distortion))
-        check_border(lens, width, height)
+        try:
+            lens = Lens(fx, fy, cx, cy, Distortion.from_opencv(self.distortion))
+            check_border(lens, width, height)
+        except ConfigError as error:
+            raise ConfigError(f"camera.distortion is {self.distortion}: {error}") from error
         return lens
 
 
@@ -96,14 +104,9 @@ class SensorConfig:
         }
         drawn = {}
         for name, (lowest, highest) in limits.items():
-            pair = getattr(self, name)
-            if len(pair) != 2:
-                raise ConfigError(f"sensor.{name} must be [low, high], not {pair}")
-            for value in pair:
-                between(f"sensor.{name}", value, lowest, highest)
-            if pair[0] > pair[1]:
-                raise ConfigError(f"sensor.{name} must go from low to high, not {pair}")
-            drawn[name] = Uniform(pair[0], pair[1])
+            bounds = getattr(self, name)
+            pair(f"sensor.{name}", bounds, lowest, highest)
+            drawn[name] = Uniform(*bounds)
         return SensorRanges(**drawn) if self.rgb else None
 
 

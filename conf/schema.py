@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from assets import catalog
-from conf.checks import between
+from conf.checks import between, pair
 from conf.imaging import CameraConfig, SensorConfig, optics
 from conf.split import Split, part
 from conf.telemetry import RecordingConfig
@@ -28,7 +28,7 @@ from envs.errors import ConfigError, unknown
 from envs.telemetry.source import UNITS
 from generators.labels.conventions import Label
 from generators.optics import Optics
-from generators.ranges import Ranges
+from generators.ranges import LIMITS, Ranges
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -111,8 +111,8 @@ class CalibrationConfig:
                 "calibration.contacts=true"
             )
         between("calibration.train_fraction", self.train_fraction, 0.1, 0.95)
-        if self.folds:
-            between("calibration.folds", self.folds, 2, 20)
+        if self.folds and not 2 <= self.folds <= 20:
+            raise ConfigError(f"calibration.folds is {self.folds}; allowed: 2 to 20, or 0 for none")
         between("calibration.cutoff_hz", self.cutoff_hz, 0.5, 100.0)
         between("calibration.trim_s", self.trim_s, 0.0, 10.0)
         between("calibration.cmaes_generations", self.cmaes_generations, 1, 10_000)
@@ -185,18 +185,14 @@ class RandomizationConfig:
 
     def __post_init__(self) -> None:
         """Refuse anything that is not a pair in order, or no number."""
-        self.ranges()
+        for name, (lowest, highest) in LIMITS.items():
+            value = getattr(self, name)
+            check = pair if isinstance(value, list) else between
+            check(f"randomization.{name}", value, lowest, highest)
 
     def ranges(self) -> Ranges:
-        """Return what the generator takes.
-
-        Raises:
-            ConfigError: A value is not allowed; the message names its key.
-        """
-        try:
-            return Ranges.from_bounds(asdict(self))
-        except ConfigError as error:
-            raise ConfigError(f"randomization: {error}") from error
+        """Return what the generator takes."""
+        return Ranges.from_bounds(asdict(self))
 
 
 @dataclass
@@ -254,6 +250,8 @@ class Config:
 
     def _check_recording(self) -> None:
         marker, wanted = self.recording.marker, self.method is Method.kinematics
+        if self.recording.servo is not None:
+            self.recording.servo.check()
         if marker is None:
             self.recording.source()
             if wanted:

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from conf.checks import between
 from envs.errors import RecordingError, unknown
 from envs.telemetry.description import recording_source
 from envs.telemetry.source import RecordingSource
@@ -61,6 +62,14 @@ class ServoConfig:
     duty_per_rad: float = MISSING
     supply: str = MISSING
 
+    def check(self) -> None:
+        """Refuse a gain that drives nothing.
+
+        Raises:
+            ConfigError: It is none.
+        """
+        between("recording.servo.duty_per_rad", self.duty_per_rad, 1e-9, 1e3)
+
 
 @dataclass
 class MarkerConfig:
@@ -101,6 +110,9 @@ class MarkerConfig:
             raise RecordingError(
                 f"marker.intrinsics must be fx, fy, cx, cy; found {self.intrinsics}"
             )
+        for name, value in zip(("fx", "fy", "cx", "cy"), self.intrinsics, strict=False):
+            least = 1.0 if name in ("fx", "fy") else -1e6
+            between(f"recording.marker.intrinsics: {name}", value, least, 1e6)
 
 
 @dataclass

@@ -30,7 +30,7 @@ class Exposure:
         """Refuse what gathers no light, and samples that show nothing but themselves."""
         opened, closed = self.shutter_s
         focus = 1.0 if self.focus_m is None else self.focus_m
-        if not (0 <= self.aperture_m < 1 and 0 < focus < np.inf and -10 <= opened <= closed <= 10):
+        if not (0 <= self.aperture_m <= 1 and 0 < focus < np.inf and -10 <= opened <= closed <= 10):
             raise ConfigError(
                 "an exposure needs an aperture in 0..1 m, a focus > 0 m and a shutter that opens "
                 f"before it closes, within 10 s; found {self.aperture_m} m, {self.focus_m} m and "

@@ -4,24 +4,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import numpy as np
-
 from envs.errors import ConfigError, unknown
 from generators.distributions import Distribution, Uniform
 
 LIMITS = {
     "object_count": (0, 1000),
+    "object_radius_m": (0.0, 100.0),
+    "object_azimuth_deg": (-720.0, 720.0),
+    "object_clearance_m": (0.0, 10.0),
+    "texture_share": (0.0, 1.0),
     "robot_lightness": (0.0, 1.0),
+    "camera_azimuth_deg": (-720.0, 720.0),
     "camera_elevation_deg": (-90.0, 90.0),
     "camera_zoom": (0.1, 20.0),
     "camera_fill": (0.05, 5.0),
+    "camera_roll_deg": (-720.0, 720.0),
+    "light_azimuth_deg": (-720.0, 720.0),
     "light_elevation_deg": (1.0, 90.0),
     "light_temperature_k": (1667.0, 25000.0),
     "light_sun": (0.0, 100.0),
     "light_sky": (0.0, 100.0),
     "light_penumbra_m": (0.0, 0.5),
+    "light_dome_share": (0.0, 1.0),
+    "light_lamp_share": (0.0, 1.0),
 }
-"""Between which values a uniform range makes sense."""
+"""Between which values a number, or both ends of a range, make sense."""
 
 
 @dataclass(frozen=True)
@@ -73,25 +80,20 @@ class Ranges:
     light_lamp_share: float
 
     def __post_init__(self) -> None:
-        """Refuse intervals the wrong way round, shares outside 0..1, and what is not a number."""
-        for name in ("object_radius_m", "object_azimuth_deg"):
-            low, high = getattr(self, name)
-            if not (np.isfinite([low, high]).all() and low <= high):
-                raise ConfigError(f"{name} must go from low to high, not [{low}, {high}]")
-        if not (self.object_radius_m[0] >= 0 and 0 <= self.object_clearance_m < np.inf):
-            raise ConfigError(
-                "object_radius_m and object_clearance_m must not be negative, not "
-                f"{self.object_radius_m[0]} and {self.object_clearance_m}"
-            )
-        for name in ("texture_share", "light_dome_share", "light_lamp_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must lie in 0..1, not {getattr(self, name)}")
+        """Refuse what lies outside `LIMITS`, intervals the wrong way round, and no numbers."""
         for name, (lowest, highest) in LIMITS.items():
-            drawn = getattr(self, name)
-            if isinstance(drawn, Uniform) and not (lowest <= drawn.low and drawn.high <= highest):
-                raise ConfigError(
-                    f"{name} must lie in {lowest}..{highest}, not [{drawn.low}, {drawn.high}]"
-                )
+            held = getattr(self, name)
+            if isinstance(held, Uniform):
+                held = (held.low, held.high)
+            if isinstance(held, tuple):
+                low, high = held
+                if not lowest <= low <= high <= highest:
+                    raise ConfigError(
+                        f"{name} must go from low to high in {lowest}..{highest}, "
+                        f"not [{low}, {high}]"
+                    )
+            elif isinstance(held, float) and not lowest <= held <= highest:
+                raise ConfigError(f"{name} must lie in {lowest}..{highest}, not {held}")
 
     @staticmethod
     def from_bounds(bounds: Mapping[str, float | Sequence[float]]) -> "Ranges":

@@ -53,6 +53,8 @@ TIME_UNITS_NS: Mapping[str, int] = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 
 # Beyond it a time stamp in ns no longer fits into 64 bits.
 MAX_TIME_NS = 9.2e18
 MAX_GAP_S = 3600.0
+# In SI units of any signal; beyond it no sensor's zero lies.
+MAX_OFFSET = 1e6
 CLOCKS = ("header.stamp", "log_time")
 REGISTER_BITS = (0, 8, 16, 32)
 
@@ -227,9 +229,12 @@ def _check_signal(
             f"{', '.join(RESAMPLED)}"
         )
     if any(sign not in (1.0, -1.0) for sign in source.signs):
-        raise RecordingError(f"{where}: signs of {signal} are {source.signs}; allowed: 1, -1")
-    if not all(isfinite(offset) for offset in source.offsets):
-        raise RecordingError(f"{where}: offsets of {signal} must be finite")
+        raise RecordingError(f"{where}: signs of {signal} are {list(source.signs)}; allowed: 1, -1")
+    if not all(abs(offset) <= MAX_OFFSET for offset in source.offsets):
+        raise RecordingError(
+            f"{where}: offsets of {signal} are {list(source.offsets)}; allowed: "
+            f"{-MAX_OFFSET:g} to {MAX_OFFSET:g}"
+        )
     if source.drive_gain and signal != "current":
         raise RecordingError(f"{where}: only a current has a 'drive_gain', {signal} has none")
     if source.drive_gain_std and not source.drive_gain:
@@ -237,7 +242,7 @@ def _check_signal(
     for key in ("drive_gain", "drive_gain_std"):
         values = getattr(source, key)
         if not all(isfinite(value) and value >= 0 for value in values):
-            raise RecordingError(f"{where}: {key} is {values}; allowed: 0 or more")
+            raise RecordingError(f"{where}: {key} is {list(values)}; allowed: 0 or more, finite")
     if source.register_bits not in REGISTER_BITS:
         raise RecordingError(
             f"{where}: register_bits of {signal} is {source.register_bits}; allowed: "

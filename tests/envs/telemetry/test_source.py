@@ -99,9 +99,9 @@ POSITION = "streams/states/signals/position"
         (MCAP, "streams/states/topic", "", "needs its 'topic'"),
         (MCAP, "streams/states/file", "a.mcap", "mcap has no 'file' for a stream"),
         (MCAP, f"{POSITION}/columns", ["a"], "needs either 'source' or 'columns'"),
-        (MCAP, f"{POSITION}/signs", [2], r"signs of position are \(2.0,\); allowed: 1, -1"),
+        (MCAP, f"{POSITION}/signs", [2], r"signs of position are \[2.0\]; allowed: 1, -1"),
         (MCAP, f"{POSITION}/signs", ["1"], "a list of numbers is needed"),
-        (MCAP, f"{POSITION}/offsets", [float("nan")], "offsets of position must be finite"),
+        (MCAP, f"{POSITION}/offsets", [float("nan")], r"offsets of position are \[nan\]; allowed"),
         (MCAP, f"{POSITION}/register_bits", 12, "is 12; allowed: 0, 8, 16, 32"),
         (
             MCAP,
@@ -123,7 +123,7 @@ POSITION = "streams/states/signals/position"
             MCAP,
             "streams/states/signals/current",
             {"source": "i", "unit": "A", "drive_gain": [-2.0]},
-            r"drive_gain is \(-2.0,\); allowed: 0 or more",
+            r"drive_gain is \[-2.0\]; allowed: 0 or more",
         ),
         (
             MCAP,
