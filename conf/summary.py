@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from calibration.plots import short_names
@@ -73,20 +75,47 @@ def _heldout(outcome: Outcome) -> str:
     return ", ".join(others) or "the part of the recording that no fit has seen"
 
 
+def table(outcome: Outcome, width: int) -> Table | None:
+    """Return the held-out errors: a column for each joint, or a row where that is too wide.
+
+    Args:
+        outcome: Of the run.
+        width: Of the console, characters.
+
+    Returns:
+        None where nothing was judged.
+    """
+    joints = short_names(outcome.data.trajectory.joints)
+    of = {
+        **{f"N·m, {n}": [f"{v:.3f}" for v in e] for n, e in outcome.torque_rmse().items()},
+        **{f"A, {n}": [f"{v:.4f}" for v in e] for n, e in outcome.current_rmse().items()},
+        **{f"mrad, {n}": [f"{1e3 * v:.2f}" for v in e] for n, e in outcome.position_rmse().items()},
+    }
+    if not of:
+        return None
+    title = f"held out: {_heldout(outcome)}"
+    wide = Table("", title=title, title_justify="left", box=None)
+    for joint in joints:
+        wide.add_column(joint, justify="right", no_wrap=True)
+    for name, row in of.items():
+        wide.add_row(name, *row)
+    # Measured where nothing has to give way: a table squeezes its columns before it is too wide.
+    roomy = Console(width=10_000)
+    if Measurement.get(roomy, roomy.options, wide).maximum <= width:
+        return wide
+    tall = Table("", title=title, title_justify="left", box=None)
+    for name in of:
+        tall.add_column(name, justify="right")
+    for joint, *row in zip(joints, *of.values(), strict=True):
+        tall.add_row(joint, *row)
+    return tall
+
+
 def show(session: Session, outcome: Outcome) -> None:
     """Print the held-out errors and where everything is."""
-    table = Table(title=f"held out: {_heldout(outcome)}", title_justify="left", box=None)
-    table.add_column("")
-    for joint in short_names(outcome.data.trajectory.joints):
-        table.add_column(joint, justify="right")
-    for name, values in outcome.torque_rmse().items():
-        table.add_row(f"N·m, {name}", *(f"{v:.3f}" for v in values))
-    for name, values in outcome.current_rmse().items():
-        table.add_row(f"A, {name}", *(f"{v:.4f}" for v in values))
-    for name, values in outcome.position_rmse().items():
-        table.add_row(f"mrad, {name}", *(f"{1e3 * v:.2f}" for v in values))
-    if table.row_count:
-        session.console.print(table)
+    errors = table(outcome, session.console.width)
+    if errors is not None:
+        session.console.print(errors)
     made = {"report": session.directory / "report.html"}
     if outcome.fit is not None:
         made["verdict"] = session.directory / "verdict.json"
