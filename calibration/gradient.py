@@ -15,9 +15,10 @@ gains that the model suggests it takes two thirds more steps (`drive_gain.py`).
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ from calibration.identifiability import degenerate_cases, still_joints
 from calibration.inertia import is_feasible, rigid_groups
 from calibration.regression import LAG, Regression, build_regression
 from calibration.result import CalibrationResult, Parameter
-from calibration.structure import TERMS, Choice, Structure, choose, left_out
-from calibration.torque_fit import Loss, TorqueFit, fit, start
+from calibration.structure import BLOCKS, TERMS, Choice, Structure, choose, left_out
+from calibration.torque_fit import ROUNDS, Loss, TorqueFit, fit, start
 from calibration.torque_model import FIELDS, TorqueModel, model_torque, torque_near
 from calibration.torque_prior import model_prior
 from calibration.torque_told import known_values, uncertainty, vague_values
@@ -50,6 +51,7 @@ def fit_torque(
     loss: Loss = "huber",
     gains: Gains | None = None,
     provenance: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> CalibrationResult:
     """Identify inertias, armature, friction and offset of the joints that move.
 
@@ -68,6 +70,7 @@ def fit_torque(
         gains: Where currents were measured: the motion's torque is the current times the nominal
             gain.
         provenance: Goes into the result's: hashes of the recording and the like.
+        progress: Called with (steps done, steps in all): rounds of fits, and blocks of time.
 
     Returns:
         Values for each joint, and for each rigid group of bodies the numbers of its heaviest one;
@@ -95,28 +98,39 @@ def fit_torque(
         raise CalibrationError(f"no link of {scene.robot.prim} has mass in the model")
     joints = [scene.robot.joint(name) for name in tree.joints]
     prior = model_prior(model, joints, motion, train)
+    fits = 3 if structure is not None else 4
+    steps = fits * ROUNDS + (0 if structure is not None else BLOCKS)
+    done = count(1)
+
+    def tick() -> None:
+        if progress is not None:
+            progress(next(done), steps)
+
+    if progress is not None:
+        progress(0, steps)
     # What a late sensor and a load change depends on the torque, which is found first without them.
     by_joint = gains is not None
     regression = build_regression(tree, motion, train, cutoff_hz, by_joint=by_joint)
     n = len(joints)
     plain = left_out(frozenset(TERMS) - {"lag", "load"})
-    found = fit(model, regression, prior, start(regression, prior), (plain,) * n, "squares")
+    begin = start(regression, prior)
+    found = fit(model, regression, prior, begin, (plain,) * n, "squares", tick=tick)
     regression = _near(model, regression, found, joints, motion, cutoff_hz)
     choice: Choice | None = None
     if structure is None:
         every = left_out(frozenset(TERMS))
-        found = fit(model, regression, prior, found, (every,) * n, loss)
-        choice = choose(model, regression, prior, found, reach_s(cutoff_hz))
+        found = fit(model, regression, prior, found, (every,) * n, loss, tick=tick)
+        choice = choose(model, regression, prior, found, reach_s(cutoff_hz), tick=tick)
         structure = choice.structure
     absent = tuple(map(left_out, structure))
-    found = fit(model, regression, prior, found, absent, loss)
+    found = fit(model, regression, prior, found, absent, loss, tick=tick)
     lags_s = model.split(found.p)[1][LAG]
     if lags_s.any():
         regression = build_regression(
             tree, motion, train, cutoff_hz, lags_s=lags_s, by_joint=by_joint
         )
     regression = _near(model, regression, found, joints, motion, cutoff_hz)
-    found = fit(model, regression, prior, found, absent, loss)
+    found = fit(model, regression, prior, found, absent, loss, tick=tick)
     warnings = degenerate_cases(tree, motion.qd, train)
     while driving := _driving(model, found.p):
         structure = tuple(

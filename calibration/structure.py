@@ -14,7 +14,7 @@ a problem of ten numbers with bounds.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -130,6 +130,8 @@ def choose(
     prior: Prior,
     begin: TorqueFit,
     reach_s: float,
+    *,
+    tick: Callable[[], None] = lambda: None,
 ) -> Choice:
     """Choose the terms of each joint.
 
@@ -139,6 +141,7 @@ def choose(
         prior: On its parameters.
         begin: A fit with all terms; its noise and its outliers are taken over.
         reach_s: How far the filter carries a block into its neighbours.
+        tick: Called after each block.
 
     Returns:
         The plainest for all joints, without scores, where the training part is too short to choose.
@@ -167,6 +170,7 @@ def choose(
                 tried = np.append(c[rows.index] + D[rows.index] @ step, -1.0)
                 error = max(tried @ judged[j] @ tried, 0.0) / (begin.weights[j] @ judge)
                 scores[i, j, k] = max(math.sqrt(error), LEAST_NOISE)
+        tick()
     return Choice(joints, simplest(found, scores), found, scores)
 
 

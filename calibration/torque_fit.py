@@ -1,6 +1,6 @@
 """The cost of a torque fit, its bounds, and the loop that finds noise, outliers and parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -158,6 +158,7 @@ def fit(
     loss: Loss,
     *,
     rounds: int = ROUNDS,
+    tick: Callable[[], None] = lambda: None,
 ) -> TorqueFit:
     """Find parameters, noise and outliers by iteratively reweighted least squares.
 
@@ -169,6 +170,7 @@ def fit(
         left_out: The fields that each joint does not have.
         loss: How residuals count.
         rounds: Of reweighting.
+        tick: Called after each of them.
     """
     low, high = limits(model, prior, left_out)
     p, noise, weights = np.clip(begin.p, low, high), begin.noise, begin.weights
@@ -186,6 +188,7 @@ def fit(
             weights = np.array([huber(rows.residual(c)) for rows in regression.joints])
         noise = np.sqrt(problem.squares(p) / len(regression.t_s))
         noise = np.maximum(noise, LEAST_NOISE)
+        tick()
     return TorqueFit(p, noise, weights)
 
 

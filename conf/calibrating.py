@@ -22,7 +22,7 @@ from conf.choosing import choose
 from conf.outcome import Calibrated, Prepared
 from conf.preparing import rig
 from conf.schema import Loss, Method, configuration_hash
-from conf.session import Session
+from conf.session import Report, Session
 from envs.errors import CalibrationError
 from envs.stage.reader import read_stage
 from envs.stage.scene import Scene
@@ -112,7 +112,7 @@ def layer_for(session: Session, fit: Calibrated, judged: Prepared) -> Path:
 
 def _torque(session: Session, data: Prepared, provenance: Mapping[str, Any]) -> CalibrationResult:
     assert data.motion is not None, "checked by choose"
-    with session.stage("calibrate_torch", "identify from torque (torch)"):
+    with session.stage("calibrate_torch", "identify from torque (torch)") as report:
         result = fit_torque(
             data.scene,
             data.motion,
@@ -122,6 +122,7 @@ def _torque(session: Session, data: Prepared, provenance: Mapping[str, Any]) -> 
             loss=_loss(session),
             gains=data.gains,
             provenance=provenance,
+            progress=report,
         )
     for joint, choice in result.metrics["structure"].items():
         session.note(f"{joint}: {choice['chosen']}")
@@ -151,10 +152,15 @@ def _folds(session: Session, data: Prepared) -> list[list[float]]:
                 cutoff_hz=data.cutoff_hz,
                 loss=_loss(session),
                 gains=data.gains,
+                progress=_part_of(report, k, len(folds)),
             )
             errors.append(result.metrics["heldout_rmse_nm"])
-            report(k + 1, len(folds))
     return errors
+
+
+def _part_of(report: Report, k: int, parts: int) -> Report:
+    """Return what reports the k-th of several parts of one length."""
+    return lambda done, total: report(k * total + done, parts * total)
 
 
 def _least_squares(

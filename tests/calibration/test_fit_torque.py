@@ -9,6 +9,7 @@ import pytest
 from calibration.gradient import fit_torque
 from calibration.inertia import is_feasible
 from calibration.result import CalibrationResult
+from calibration.structure import Structure
 from envs.errors import CalibrationError
 from envs.stage.scene import MASSLESS, Articulation, Scene
 from envs.stage.tree import inertial_parameters, reduce_tree
@@ -55,6 +56,25 @@ def test_the_heldout_error_is_down_to_the_noise(result: CalibrationResult) -> No
     assert (np.array(result.metrics["heldout_rmse_nm"]) < 2 * floor).all()
     assert (np.array(result.metrics["nominal_rmse_nm"]) > 10 * floor).all()
     assert result.metrics["fit_s"] > 0
+
+
+@pytest.mark.parametrize("structure", [None, (frozenset[str](),) * 3])
+def test_progress_goes_up_by_steps_to_the_end(
+    structure: Structure | None, truth: Articulation, nominal: Scene
+) -> None:
+    reported: list[tuple[int, int]] = []
+    m = recorded(truth, np.random.default_rng(13))
+    fit_torque(
+        nominal,
+        m,
+        train=m.t_s < SPLIT_S,
+        heldout=None,
+        structure=structure,
+        progress=lambda done, steps: reported.append((done, steps)),
+    )
+    (steps,) = {steps for _, steps in reported}
+    assert steps > 10
+    assert [done for done, _ in reported] == list(range(steps + 1))
 
 
 def test_what_cannot_be_seen_is_said(result: CalibrationResult) -> None:
