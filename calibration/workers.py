@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 from typing import Any, Protocol
 
 import numpy as np
@@ -130,11 +130,29 @@ def sharing(make: Callable[[], Worker], *, workers: int) -> Iterator[Share]:
 
 def _share(pool: ProcessPoolExecutor, jobs: Sequence[Job]) -> list[Residuals]:
     try:
-        return [future.result() for future in [pool.submit(_run, *job) for job in jobs]]
+        with _deaf_to_ctrl_c():  # the first jobs start the processes
+            futures = [pool.submit(_run, *job) for job in jobs]
+        return [future.result() for future in futures]
     except BrokenProcessPool as error:
         raise CalibrationError(
             "a worker process died; with fewer workers there is more memory for each"
         ) from error
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Let processes that are started here not hear of Ctrl-C; ours hears of it at the end.
+
+    Ctrl-C reaches the whole group of processes: one that still imports what it needs would end with
+    a traceback. It is not ignored meanwhile, since a start can take seconds.
+    """
+    # It starts with the first process otherwise, and lets Ctrl-C through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _worker: Worker | None = None

@@ -41,8 +41,9 @@ def one_line() -> Iterator[None]:
         _leave(f"not improved: {error}", NOT_IMPROVED)
     except (KinetwinError, OSError) as error:
         _leave(f"error: {error}", USER_ERROR)
-    except KeyboardInterrupt:
-        _leave("interrupted: what was finished is kept", INTERRUPTED)
+    except KeyboardInterrupt as interruption:
+        said = f": {interruption}" if str(interruption) else ""
+        _leave(f"interrupted{said}", INTERRUPTED)
 
 
 def prepare() -> None:

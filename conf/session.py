@@ -88,11 +88,17 @@ class Session:
         """Write a JSON file into the run directory."""
         return write_whole(self.directory / name, json.dumps(values, indent=1) + "\n")
 
-    def discard_if_empty(self) -> None:
-        """Remove the run directory where it holds only what every run begins with."""
+    def discard_if_empty(self) -> bool:
+        """Remove the run directory where it holds only what every run begins with.
+
+        Returns:
+            Whether it did.
+        """
         made = {entry.name for entry in self.directory.iterdir()} - {".hydra", _LOG}
-        if all(fnmatch(name, STAGES) for name in made):
+        empty = all(fnmatch(name, STAGES) for name in made)
+        if empty:
             shutil.rmtree(self.directory)
+        return empty
 
 
 def versions() -> dict[str, str]:

@@ -48,8 +48,12 @@ def dispatch(config: Config, directory: Path) -> int:
         raise
     except KeyboardInterrupt:
         session.log("interrupted")
-        session.discard_if_empty()
-        raise
+        gone = session.discard_if_empty()
+        raise KeyboardInterrupt(
+            "nothing was finished, and nothing is left behind"
+            if gone
+            else f"what was finished is kept in {directory}"
+        ) from None
     for damage in session.damage:
         session.warn(f"salvaged: {damage}")
     return SALVAGED if session.damage else WHOLE

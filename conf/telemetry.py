@@ -110,9 +110,9 @@ class MarkerConfig:
             raise RecordingError(
                 f"marker.intrinsics must be fx, fy, cx, cy; found {self.intrinsics}"
             )
-        for name, value in zip(("fx", "fy", "cx", "cy"), self.intrinsics, strict=False):
+        for name, pixels in zip(("fx", "fy", "cx", "cy"), self.intrinsics, strict=False):
             least = 1.0 if name in ("fx", "fy") else -1e6
-            between(f"recording.marker.intrinsics: {name}", value, least, 1e6)
+            between(f"recording.marker.intrinsics: {name}", pixels, least, 1e6)
 
 
 @dataclass

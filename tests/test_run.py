@@ -355,6 +355,7 @@ def test_interrupted_run_ends_at_once_and_leaves_no_data_set(
     process.send_signal(sign)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert err.splitlines()[-1] == "interrupted: nothing was finished, and nothing is left behind"
     assert "Traceback" not in err
     # What a run begins with is no result: nothing is left behind.
     assert not folder.exists()
