@@ -23,6 +23,9 @@ SURROUNDINGS: Color = (70, 66, 64)
 SEEN, HIDDEN = (90, 235, 120), (70, 130, 255)
 """Of key points, in OpenCV's order: green where the joint is seen, orange where it is hidden."""
 
+WRITTEN = 1e-2
+"""Lost where a pixel of a name is covered: as much as of an object of a hundred pixels."""
+
 
 def contact_sheet(dataset: Path, out: Path, *, columns: int = 4, rows: int = 3) -> None:
     """Write a sheet of pictures with their labels; the last of each row shows depth or instances.
@@ -94,9 +97,17 @@ def annotated(
         if "keypoints" in entry:
             bones = names[entry["category_id"]]["skeleton"]
             _draw_joints(picture, np.reshape(entry["keypoints"], (-1, 3)), bones)
+    # Of an object that is hidden whole as much is lost, be it small or large.
+    hides = np.zeros(picture.shape[:2])
+    for mask in masks.values():
+        hides[mask] += 1 / max(int(mask.sum()), 1)
     for entry in entries:
         name = names[entry["category_id"]]["name"]
-        _chip(picture, name, entry["bbox"][:2], colors[entry["instance_id"]])
+        x, y, width, height = _chip(
+            picture, name, entry["bbox"], colors[entry["instance_id"]], hides
+        )
+        # What is written counts too, each pixel more than one of the small objects.
+        hides[y : y + height, x : x + width] += WRITTEN
     return picture
 
 
@@ -157,15 +168,40 @@ def _draw_joints(picture: Picture, joints: Any, bones: Sequence[Sequence[int]]) 
             cv2.circle(picture, place, 4, HIDDEN, 2, cv2.LINE_AA)
 
 
-def _chip(picture: Picture, text: str, corner: Sequence[int], color: Color) -> None:
-    """Write a class name on a small plate above the upper left corner of a box."""
+def _chip(
+    picture: Picture,
+    text: str,
+    box: Sequence[int],
+    color: Color,
+    hides: Float[np.ndarray, "h w"],
+) -> tuple[int, int, int, int]:
+    """Write a class name on a small plate beside a box, where it hides least.
+
+    Args:
+        picture: Drawn into.
+        text: The name.
+        box: (x, y, width, height) in pixels.
+        color: Of the plate.
+        hides: What is lost where a pixel is covered.
+
+    Returns:
+        (x, y, width, height) of the plate.
+    """
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.4
     (width, height), _ = cv2.getTextSize(text, font, scale, 1)
-    x = int(np.clip(corner[0], 0, max(picture.shape[1] - width - 8, 0)))
-    y = max(int(corner[1]) - height - 8, 0)
-    cv2.rectangle(picture, (x, y), (x + width + 7, y + height + 7), color, -1)
+    width, height = width + 8, height + 8
+    left, top, right, bottom = box[0], box[1], box[0] + box[2], box[1] + box[3]
+    # Where all is alike, the first is taken: above the upper left corner.
+    wanted = [(left, top - height), (right - width, top - height), (left, bottom),
+              (right - width, bottom), (right, top), (left - width, top),
+              (right, bottom - height), (left - width, bottom - height)]  # fmt: skip
+    most = [max(picture.shape[1] - width, 0), max(picture.shape[0] - height, 0)]
+    places = [np.clip(np.array(p, int), 0, most).tolist() for p in wanted]
+    x, y = min(places, key=lambda p: hides[p[1] : p[1] + height, p[0] : p[0] + width].sum())
+    cv2.rectangle(picture, (x, y), (x + width - 1, y + height - 1), color, -1)
     ink = (20, 20, 20) if np.dot(color, (0.114, 0.587, 0.299)) > 120 else (255, 255, 255)
-    cv2.putText(picture, text, (x + 4, y + height + 3), font, scale, ink, 1, cv2.LINE_AA)
+    cv2.putText(picture, text, (x + 4, y + height - 5), font, scale, ink, 1, cv2.LINE_AA)
+    return x, y, width, height
 
 
 def color_of(identity: int) -> Color:
