@@ -255,7 +255,7 @@ def test_report_stands_alone(pipeline: Path) -> None:
         (["recording.train=[9,2]"], ["recording.train", "[0, 14.7]"]),
         (["recording.test=panda_unsia"], ["panda_unsia", "panda_unisa"]),
         (["recording.train=a", "recording.test=a"], ["recording.train", "share a"]),
-        (["randomization.camera_zoom=[2,1]"], ["randomization: camera_zoom", "low"]),
+        (["randomization.camera_zoom=[2,1]"], ["randomization.camera_zoom", "least, most"]),
         (["robot=pandda"], ["pandda", "panda_arm", "Did you mean 'panda'"]),
         (["scene=moon"], ["moon", "tabletop"]),
         (["recording=nothing"], ["nothing", "panda_gaz2019", "sample"]),
