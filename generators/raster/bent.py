@@ -63,12 +63,8 @@ def pixels_through(
 @wp.func_native(
     _AROUND
     + """
-    const float left = a[0] < b[0] ? a[0] : b[0], right = a[0] > b[0] ? a[0] : b[0];
-    const float top = a[1] < b[1] ? a[1] : b[1], low = a[1] > b[1] ? a[1] : b[1];
-    const float box[4] = {
-        (left < c[0] ? left : c[0]) - margin, (right > c[0] ? right : c[0]) + margin,
-        (top < c[1] ? top : c[1]) - margin, (low > c[1] ? low : c[1]) + margin};
-    const wp::vec_t<4, wp::int32> seen = around(box, table, grid);
+    const float sides[4] = {box[0], box[1], box[2], box[3]};
+    const wp::vec_t<4, wp::int32> seen = around(sides, table, grid);
     const int x0 = seen[0], y0 = seen[2], y1 = seen[3];
     int x1 = seen[1];
     if (fine != 0 && x0 <= x1) {
@@ -88,10 +84,7 @@ def box_through(
     cells: wp.array2d(dtype=wp.vec4i),
     view: int,
     grid: wp.vec4,
-    a: wp.vec3,
-    b: wp.vec3,
-    c: wp.vec3,
-    margin: float,
+    box: wp.vec4,
     fine: int,
     edges: wp.array(dtype=wp.uint8),
     rows: int,
@@ -105,10 +98,7 @@ def box_through(
         cells: See `LensTable`, of each view; grid: where they begin, and how many there are.
         view: Which camera.
         grid: Its cells' origin and number.
-        a: A corner in undistorted pixels; b, c: the others.
-        b: The second corner.
-        c: The third.
-        margin: How far from a pixel's centre its samples may look.
+        box: Around the triangle, in undistorted pixels, and as far as a pixel's samples may look.
         fine: Whether samples are looked at; then only marked pixels count.
         edges: See `Target`.
         rows: First row of the picture in them.

@@ -84,7 +84,7 @@ def label_row(
 @wp.func_native("""
     for (int k = 0; k < count; ++k) {
         const bool there = entries[k] != 0;
-        const int who = there ? item_instance.data[(wp::uint32)entries[k] / 64] : 0;
+        const int who = item_instance.data[(wp::uint32)entries[k] / 64];
         depth.data[first + k] = there ? found.data[0][k] : INFINITY;
         part.data[first + k] = there ? part_of.data[who] : -1;
         instance.data[first + k] = there ? label_of.data[who] : 0;

@@ -178,8 +178,8 @@ def rasterize(
             c = projected[shift + corner[2]]
             if distorted:
                 box = box_through(
-                    views.cells, view, views.grid[view], a, b, c, margin, target.fine, target.edges,
-                    rows, across,
+                    views.cells, view, views.grid[view], widened(box_of(a, b, c), margin),
+                    target.fine, target.edges, rows, across,
                 )  # fmt: skip
                 if box[0] <= box[1]:
                     enter_through(
